@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/* config - every setting of the host, from flags, environment, main.lua and defaults. A setting is
+ * one row of the table in config.c (name, flag, variable, type, default, help); flags win over the
+ * environment, the environment over main.lua. Not for sharing between threads while being set. */
+#ifndef RBF_CONFIG_H
+#define RBF_CONFIG_H
+#include "base/buf.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+enum config_source { CONFIG_DEFAULT, CONFIG_MAIN_LUA, CONFIG_ENV, CONFIG_FLAG };
+
+struct config {
+    char *app_dir;        /* positional; "handlers" */
+    char *database_url;   /* --database-url, DATABASE_URL, main.lua db; NULL: missing */
+    char *nats_url;       /* --nats-url, NATS_URL, main.lua nats; NULL: missing */
+    char *namespace_;     /* --namespace, RBF_NAMESPACE; "default" */
+    char *subject_prefix; /* --subject-prefix, RBF_SUBJECT_PREFIX; "" or ends with a dot */
+    char *queues;         /* --queues a,b, RBF_QUEUES: only these; NULL: all */
+    char *log_level;      /* --log-level debug|info|warn|error, RBF_LOG_LEVEL; "info" */
+    char *log_format;     /* --log-format json|pretty, RBF_LOG_FORMAT; NULL: by terminal */
+    char *state_dir;      /* --state-dir, RBF_STATE_DIR: of rbf dev; NULL: .rbf in the folder */
+    char *reply_prefixes; /* --reply-prefixes a.,b., RBF_REPLY_PREFIXES: besides inboxes; "" */
+    int64_t workers;      /* --workers, RBF_WORKERS; 1 */
+    int64_t connections;  /* --connections, RBF_CONNECTIONS: to PostgreSQL, each worker; 16 */
+    int64_t shutdown_timeout_ms; /* --shutdown-timeout 30s, RBF_SHUTDOWN_TIMEOUT */
+    int64_t unknown_grace_ms;    /* --unknown-grace 3s, RBF_UNKNOWN_GRACE */
+    int64_t max_attempts;        /* --max-attempts, RBF_MAX_ATTEMPTS; 10 */
+    int64_t retry_initial_ms;    /* --retry-initial 100ms, RBF_RETRY_INITIAL */
+    int64_t retry_max_ms;        /* --retry-max 5m, RBF_RETRY_MAX */
+    int64_t orphan_after_ms;     /* --orphan-after 5s, RBF_ORPHAN_AFTER: sweeper, rows due now */
+    bool sweeper;                /* --no-sweeper, RBF_SWEEPER=0; true */
+    bool watch;                  /* --watch (run), RBF_WATCH; dev sets it */
+    unsigned char source[64];    /* enum config_source of each row, private */
+};
+
+void config_init(struct config *c); /* defaults */
+void config_free(struct config *c);
+/* name is a row's name ("databaseUrl"). Durations: 500ms, 30s, 5m, 1h, or a number of ms. A source
+ * lower than the one that set it is ignored. -1 with err: value, what was expected, "did you mean".
+ */
+int config_set(struct config *c, const char *name, const char *value, enum config_source from,
+               struct err *err);
+int config_from_env(struct config *c, struct err *err);
+/* --flag value, --flag=value, --bool, --no-bool; the positional arguments are left in order in
+ * argv[0..*argc), flags taken out. Unknown flag: err with "did you mean". "--" ends flags. */
+int config_from_flags(struct config *c, int *argc, char **argv, struct err *err);
+/* The options main.lua gave to createBackend, as a JSON object of scalars (db, nats, namespace,
+ * subjectPrefix, … : the names of the rows, "db" and "nats" standing for the two URLs). */
+int config_from_main_lua(struct config *c, const char *json, size_t n, struct err *err);
+/* Appends one line for each flag: for --help. */
+void config_help(struct buf *out);
+/* A URL with its password and token replaced by "***": the only form that is ever printed. */
+void config_redact_url(const char *url, struct buf *out);
+/* The nearest of names (NULL-terminated) to word, for "did you mean"; NULL when none is near. */
+const char *config_nearest(const char *word, const char *const *names);
+#endif

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/* stream - the JetStream side of a queue: its stream and durable consumer, made or checked at start
+ * (raw $JS.API requests on the loop), and pulls by hand. Loop thread only. */
+#ifndef RBF_STREAM_H
+#define RBF_STREAM_H
+#include "bus/bus.h"
+
+struct stream_spec {
+    const char *stream, *consumer; /* names */
+    const char *subjects;          /* "<prefix><queue subject>.>" */
+    const char *description;       /* of the stream: names its namespace, "rbf namespace default" */
+    int64_t ack_wait_ms;
+    int64_t max_ack_pending; /* at least 1000 */
+    int replicas;
+};
+/* Creates what is missing; updates what may be updated (description of ours, ack_wait,
+ * max_ack_pending, replicas, subjects by adding ours); refuses with err what cannot be (retention,
+ * storage of the stream if it is not file or memory, filter, ack_policy, deliver_policy, a stream
+ * whose description names another namespace): one line naming stream, field, found, expected, what
+ * to do. spec is borrowed until cb. */
+typedef void (*stream_cb)(const struct err *err, void *arg);
+void stream_ensure(struct bus *b, const struct stream_spec *spec, stream_cb cb, void *arg);
+
+/* pull: asks a consumer for messages, never for more than its owner wants. */
+struct pull;
+/* m is handed over. */
+typedef void (*pull_msg_cb)(struct pull *p, struct bus_msg *m, void *arg);
+/* The consumer is gone and must be ensured again (then pull_resume). */
+typedef void (*pull_gone_cb)(struct pull *p, const struct err *err, void *arg);
+struct pull *pull_new(struct bus *b, const char *stream, const char *consumer, pull_msg_cb on_msg,
+                      pull_gone_cb on_gone, void *arg) NODISCARD;
+/* How many more messages the owner can take now. Sends a pull request when this is more than what
+ * is still outstanding; lowering it sends nothing (what was asked for may still come). Requests
+ * expire after 30 s on the server and a second later here, and are renewed; after two missed idle
+ * heartbeats (5 s each) the consumer is asked for. Outstanding requests die with a connection and
+ * are sent again when it is back. */
+void pull_want(struct pull *p, int n);
+int pull_outstanding(const struct pull *p);
+void pull_resume(struct pull *p);
+void pull_delete(struct pull *p); /* what its requests still bring is NAKed */
+#endif

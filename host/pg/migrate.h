@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/* migrate - applies numbered .sql files once each. Blocking; for commands, never on the loop. */
+#ifndef RBF_MIGRATE_H
+#define RBF_MIGRATE_H
+#include "base/buf.h"
+
+/* Applies the files NNN_name.sql of dir, in order, that rbf_migrations does not hold under (owner,
+ * name): each in one transaction, all under one advisory lock, with its checksum. owner is "rbf"
+ * for the host's own tables, "app" for the app's. A missing dir is fine (nothing to apply).
+ * *applied counts. -1 with err: server and file:line of the failed statement, the server's message;
+ * or that an applied file was changed since (name it and say: add a new file instead). Before the
+ * host's first migration rbf_migrations is created if it is missing. */
+int migrate_apply(const char *url, const char *owner, const char *dir, int *applied,
+                  struct err *err);
+/* Appends all of dir's .sql files, for `rbf db:init` without --apply. */
+int migrate_print(const char *dir, struct buf *out, struct err *err);
+/* Checks that the host's tables are there and new enough; -1 with err that names the cure. */
+int migrate_check(const char *url, const char *dir, struct err *err);
+#endif

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT */
+/* call - one run of a handler: a Lua coroutine that yields each time it wants a database answer.
+ * Loop thread only. Its owner drives it: start or resume gives the next event; the fields that
+ * belong to the event are valid until the next resume or delete. Nothing here raises; Lua errors
+ * become VM_FAILED. A call may be deleted at any event (a conflict, a lost connection, a timeout):
+ * the handler is then simply never resumed, so no pcall of its can swallow what happened. */
+#ifndef RBF_CALL_H
+#define RBF_CALL_H
+#include "base/list.h"
+#include "pg/pgconn.h"
+#include "vm/gen.h"
+#include "wire/envelope.h"
+#include <jansson.h>
+
+struct call_request {    /* borrowed until call_delete */
+    int op;              /* index into gen->ops */
+    const char *subject; /* as received, without prefix */
+    const char *request_id;
+    const struct hdrs *hdrs;
+    const struct subject_params *params;
+    const json_t *input; /* parsed payload */
+    int attempt;
+    int64_t timestamp;    /* of the message in its stream, ms epoch */
+    bool middleware_only; /* a stored reply is about to be given: may this caller have it? */
+};
+
+enum call_event {
+    CALL_SQL,    /* run sql with params; then call_resume_result or call_resume_error */
+    CALL_SLEEP,  /* wait sleep_ms; then call_resume */
+    CALL_DONE,   /* result is the reply's JSON, effects what the scheduler collected */
+    CALL_FAILED, /* failure says how */
+};
+
+enum failure_kind {
+    FAIL_PERMANENT, /* rbf.fail: status, code, message, details */
+    FAIL_INPUT,     /* validation of the input: 400, issues in details */
+    FAIL_RETRY,     /* rbf.retry: retry_after_ms or -1 */
+    FAIL_SQL,       /* an uncaught error of PostgreSQL: sqlstate */
+    FAIL_ERROR,     /* any other error; traceback */
+    FAIL_OUTPUT,    /* the result does not fit the output schema or is not JSON */
+};
+
+struct failure {
+    enum failure_kind kind;
+    bool in_middleware;
+    int status; /* HTTP-like; 500 for FAIL_ERROR and FAIL_OUTPUT */
+    char sqlstate[6];
+    char *code, *message; /* for the caller (FAIL_ERROR: "Internal server error") */
+    char *details;        /* JSON array of issues or any JSON, or NULL */
+    char *internal;       /* the real message with the user's file:line, for log and dead letter */
+    char *traceback;      /* or NULL */
+    int64_t retry_after_ms;
+};
+
+struct effect { /* one call to the scheduler */
+    struct list node;
+    enum { EFFECT_REQUEST, EFFECT_MESSAGE } type;
+    char id[37];      /* of the outbox row */
+    char *request_id; /* the follow-up's, NULL: the row's id */
+    char *subject;    /* EFFECT_REQUEST: without the app's prefix; EFFECT_MESSAGE: as it is */
+    char *data;       /* JSON text; NULL with raw set */
+    char *raw;        /* bytes of rbf.raw */
+    size_t raw_len;
+    char *headers;     /* JSON object or NULL */
+    int64_t target_at; /* ms epoch; 0: now */
+    bool stream;       /* EFFECT_MESSAGE: wait for a PubAck */
+};
+
+struct call {
+    /* CALL_SQL: text and text parameters (NULL entries are SQL NULL) */
+    const char *sql;
+    int n_params;
+    const char *const *params;
+    /* CALL_SLEEP */
+    int64_t sleep_ms;
+    /* CALL_DONE */
+    const char *result;
+    size_t result_len;
+    struct list effects; /* struct effect.node, in the order of the calls; owned by the call */
+    /* CALL_FAILED */
+    struct failure failure;
+    /* any time: scheduler:setRetryDelay; -1 when not called */
+    int64_t retry_delay_ms;
+    struct gen *gen;   /* holds a reference */
+    struct coro *coro; /* private to vm/ */
+};
+
+struct call *call_new(struct gen *g, const struct call_request *r) NODISCARD;
+enum call_event call_start(struct call *c);
+enum call_event call_resume_result(struct call *c, const struct pgres *r);
+/* err of kind ERR_PG with sqlstate, or another kind with its message: raised at the handler's line.
+ */
+enum call_event call_resume_error(struct call *c, const struct err *err);
+enum call_event call_resume(struct call *c); /* after CALL_SLEEP */
+/* Traceback of a call that is waiting, for a timeout's log line. Caller frees. */
+char *call_traceback(struct call *c) NODISCARD;
+void call_delete(struct call *c);
+#endif

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+/* gen - a generation: one lua_State with one version of the whole app loaded in it.
+ * gen_load may run on any thread; everything else belongs to the loop thread. Generations are
+ * counted: each running call holds one reference, the worker one; the state closes with the last.
+ */
+#ifndef RBF_GEN_H
+#define RBF_GEN_H
+#include "base/tree.h"
+#include "wire/subject.h"
+#include <stdint.h>
+
+enum op_type { OP_MUTATION, OP_QUERY };
+
+struct gen_queue {
+    char *name;                      /* the key in defineBackend's queues */
+    char *subject;                   /* without the app's subjectPrefix; default: the name */
+    char *stream, *consumer;         /* NULL: the host's default (prefix and name) */
+    int64_t ack_wait_ms, timeout_ms; /* 30 000, 25 000 */
+    int64_t concurrency;             /* 0: no limit of its own */
+    int replicas;
+};
+
+struct gen_op {
+    enum op_type type;
+    char *queue_name, *path, *name; /* name: key it was returned under, or `name`; may be NULL */
+    char *file;                     /* "users.lua:14": where it was defined */
+    int queue;                      /* index into queues */
+    int64_t timeout_ms;
+};
+
+struct gen {
+    char version[13]; /* of the tree */
+    uint32_t number;  /* counts reloads in the supervisor */
+    struct gen_queue *queues;
+    int n_queues;
+    struct gen_op *ops;
+    int n_ops;
+    struct router *router; /* subjects without prefix → index into ops */
+    char *options;         /* what main.lua gave createBackend, as JSON ("{}" without main.lua) */
+    double load_ms;
+    int refs;
+    struct vm *vm; /* private to vm/ */
+};
+
+/* Builds a generation with one reference; takes nothing. lua_dir is the folder that holds
+ * rbf/init.lua. NULL with err: "handlers/users.lua:12: unknown key 'handlr', did you mean
+ * 'handler'?" */
+struct gen *gen_load(const struct tree *tree, const char *lua_dir, uint32_t number,
+                     struct err *err) NODISCARD;
+struct gen *gen_ref(struct gen *g);
+void gen_unref(struct gen *g);
+/* JSON {"version","ms","operations":[{"type","queue","path","name","file"}]}: for the supervisor.
+ */
+void gen_describe(const struct gen *g, struct buf *out);
+#endif
