@@ -20,4 +20,11 @@ local sendWelcome = base:mutation("events", {
   end,
 })
 
-return { sendWelcome = sendWelcome }
+local listMails = base:query("events", {
+  path = "email.list.$userId",
+  handler = function(r)
+    return r.db:query("SELECT subject FROM emails WHERE user_id = $1", r.params.userId)
+  end,
+})
+
+return { sendWelcome = sendWelcome, listMails = listMails }

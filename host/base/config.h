@@ -48,6 +48,9 @@ int config_from_flags(struct config *c, int *argc, char **argv, struct err *err)
 /* The options main.lua gave to createBackend, as a JSON object of scalars (db, nats, namespace,
  * subjectPrefix, … : the names of the rows, "db" and "nats" standing for the two URLs). */
 int config_from_main_lua(struct config *c, const char *json, size_t n, struct err *err);
+/* Puts what flags and environment set into the environment, for the workers (no secret then stands
+ * in a process's arguments). */
+void config_export(const struct config *c);
 /* Appends one line for each flag: for --help. */
 void config_help(struct buf *out);
 /* A URL with its password and token replaced by "***": the only form that is ever printed. */

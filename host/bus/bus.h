@@ -27,8 +27,11 @@ void bus_msg_delete(struct bus_msg *m); /* NULL is allowed */
 struct bus_options {
     const char *url;        /* nats://[token@]host:port[,…]; borrowed for the call */
     const char *name;       /* of the connection, as the server's monitoring shows it */
-    int connect_timeout_ms; /* for bus_new */
+    int connect_timeout_ms; /* > 0; for each server of the URL, and for reconnects */
     void (*on_change)(bool up, void *arg); /* after bus_new returned; may be NULL */
+    /* The server refused us for good (credentials changed, a protocol error): it stays down, and
+     * the process had better start again. May be NULL. */
+    void (*on_closed)(const struct err *why, void *arg);
     void *arg;
 };
 /* Connects (blocking, before the loop runs) and takes its inbox. NULL with err: the server's URL
@@ -37,8 +40,9 @@ struct bus *bus_new(uv_loop_t *loop, const struct bus_options *o, struct err *er
 bool bus_up(const struct bus *b);
 const char *bus_inbox(const struct bus *b); /* prefix of the own inbox, without the token */
 size_t bus_max_payload(const struct bus *b);
-/* Closes; pending requests get ERR_SHUTDOWN from inside. The loop must run once more after it for
- * handles to close. */
+/* Closes, after what was published is written out; pending requests get ERR_SHUTDOWN from inside.
+ * The loop must run once more after it for handles to close. While a reconnect is being tried it
+ * may block for connect_timeout_ms. */
 void bus_delete(struct bus *b);
 
 /* Core publish. hdrs may be NULL. -1 with err when down or larger than max_payload (headers count).

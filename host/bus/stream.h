@@ -29,11 +29,11 @@ typedef void (*pull_msg_cb)(struct pull *p, struct bus_msg *m, void *arg);
 typedef void (*pull_gone_cb)(struct pull *p, const struct err *err, void *arg);
 struct pull *pull_new(struct bus *b, const char *stream, const char *consumer, pull_msg_cb on_msg,
                       pull_gone_cb on_gone, void *arg) NODISCARD;
-/* How many more messages the owner can take now. Sends a pull request when this is more than what
- * is still outstanding; lowering it sends nothing (what was asked for may still come). Requests
- * expire after 30 s on the server and a second later here, and are renewed; after two missed idle
- * heartbeats (5 s each) the consumer is asked for. Outstanding requests die with a connection and
- * are sent again when it is back. */
+/* How many more messages the owner can take now; each message handed over lowers it by one. Sends a
+ * pull request when less than half of it is still outstanding, for the difference; lowering it
+ * sends nothing (what was asked for may still come). Requests expire after 30 s on the server and a
+ * second later here, and are renewed; after two missed idle heartbeats (5 s each) the consumer is
+ * asked for. Outstanding requests die with a connection and are sent again when it is back. */
 void pull_want(struct pull *p, int n);
 int pull_outstanding(const struct pull *p);
 void pull_resume(struct pull *p);

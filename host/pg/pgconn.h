@@ -59,6 +59,10 @@ typedef void (*pgconn_cb)(struct pgconn *c, const struct pgflight *f, void *arg)
 typedef void (*pgconn_ready_cb)(struct pgconn *c, const struct err *err, void *arg);
 struct pgconn *pgconn_new(uv_loop_t *loop, const char *url, int connect_timeout_ms,
                           pgconn_ready_cb cb, void *arg) NODISCARD;
+/* Called once, from the loop, when the connection breaks while no flight is under way (the server
+ * stopped, or an administrator ended it). At most one; NULL takes it away. */
+typedef void (*pgconn_dead_cb)(struct pgconn *c, void *arg);
+void pgconn_on_dead(struct pgconn *c, pgconn_dead_cb cb, void *arg);
 /* Any time, also during a callback of its own; a flight under way gets no callback any more. */
 void pgconn_delete(struct pgconn *c);
 

@@ -39,7 +39,8 @@ struct envelope {
 /* Request id: RBF-Request-Id, else Request-Id, else "Nats-Msg-Id->X" from Nats-Msg-Id: X, else
  * "<stream>:<sequence>:<timestamp ns>".
  * 0; or -1 with err (ERR_INVALID) when the id is not 1 to 200 bytes of printable UTF-8 or Target-At
- * or Expires-At is no ms epoch: then out is filled all the same, under the fallback id. */
+ * or Expires-At is no ms epoch: then out is filled all the same, under the fallback id if it is the
+ * id that was refused. */
 int envelope_parse(const struct hdrs *h, const char *stream, uint64_t seq, uint64_t ts_ns,
                    struct envelope *out, struct err *err);
 /* Absent, or application/json with any parameters, in any case. */

@@ -8,6 +8,9 @@
 #include <stddef.h>
 
 #define SUBJECT_MAX_PARAMS 16
+/* Bytes of a concrete path or reply subject. The server's control line (4,096 bytes by default)
+ * holds two subjects and the prefix; a longer line makes it close the connection. */
+#define SUBJECT_MAX 1024
 
 struct subject_param {
     const char *name; /* owned by the router */
@@ -29,14 +32,18 @@ int subject_check_path(const char *path, struct err *err);
 int subject_check_literal(const char *subject, bool prefix, struct err *err);
 
 /* May a result be published there for somebody outside? Only inbox subjects: the first token begins
- * with "_INBOX"; printable tokens without wildcards, white space or '$'; not below own_inbox (the
- * host's own inbox prefix; NULL: none). */
+ * with "_INBOX"; printable tokens without wildcards, white space or '$'; at most SUBJECT_MAX bytes;
+ * not below own_inbox (the host's own inbox prefix; NULL: none). */
 bool subject_reply_allowed(const char *subject, const char *own_inbox);
+/* The other way to be allowed: strictly below one of the configured prefixes ("a.,b.c.", "" for
+ * none), with the same rules for its tokens. */
+bool subject_reply_prefixed(const char *subject, const char *prefixes);
 
 /* Appends token percent-encoded so that it is one NATS token: everything but [A-Za-z0-9_~-]. */
 void subject_encode(struct buf *out, const char *s, size_t n);
 /* Builds the concrete path from a pattern and the params get() gives by name (NULL: missing → err
- * names it). Empty values are refused. */
+ * names it). Empty values, invalid UTF-8 and results above SUBJECT_MAX are refused; out then holds
+ * part. */
 int subject_build(const char *path, const char *(*get)(const char *name, void *arg), void *arg,
                   struct buf *out, struct err *err);
 

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/log.h"
+#include "base/clock.h"
+#include "base/jsonval.h"
+#include "base/utf8.h"
+#include <errno.h>
+#include <math.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+enum format { FORMAT_UNSET, FORMAT_JSON, FORMAT_PRETTY };
+
+static _Atomic int least_level = LOG_INFO;
+static _Atomic int format = FORMAT_UNSET;
+
+static const char *const level_names[] = {"debug", "info", "warn", "error"};
+static const char *const level_colours[] = {"\033[2m", "\033[32m", "\033[33m", "\033[31m"};
+
+void log_set_level(enum log_level least) {
+    atomic_store(&least_level, (int)least);
+}
+
+bool log_enabled(enum log_level level) {
+    return (int)level >= atomic_load_explicit(&least_level, memory_order_relaxed);
+}
+
+int log_set_format(const char *name) {
+    if (!name)
+        atomic_store(&format, isatty(STDERR_FILENO) ? FORMAT_PRETTY : FORMAT_JSON);
+    else if (!strcmp(name, "json"))
+        atomic_store(&format, FORMAT_JSON);
+    else if (!strcmp(name, "pretty"))
+        atomic_store(&format, FORMAT_PRETTY);
+    else
+        return -1;
+    return 0;
+}
+
+static void put_string(struct buf *out, const char *s) {
+    size_t n = strlen(s);
+    if (jsonval_put_string(out, s, n, NULL) == 0)
+        return;
+    struct buf clean = {0};
+    utf8_clean(&clean, s, n);
+    (void)jsonval_put_string(out, clean.p, clean.len, NULL);
+    buf_free(&clean);
+}
+
+static bool left_out(const struct log_field *f) {
+    return (f->type == LOG_STRING || f->type == LOG_JSON) && !f->v.s;
+}
+
+static void put_value(struct buf *out, const struct log_field *f) {
+    switch (f->type) {
+    case LOG_STRING:
+        put_string(out, f->v.s);
+        break;
+    case LOG_INT:
+        buf_printf(out, "%lld", (long long)f->v.i);
+        break;
+    case LOG_FLOAT:
+        if (jsonval_put_number(out, f->v.f, NULL))
+            buf_puts(out, "null");
+        break;
+    case LOG_BOOL:
+        buf_puts(out, f->v.i ? "true" : "false");
+        break;
+    case LOG_JSON:
+        buf_puts(out, f->v.s);
+        break;
+    }
+}
+
+static void put_json(struct buf *out, enum log_level level, const char *msg,
+                     const struct log_field *f) {
+    int64_t now = clock_wall_ms();
+    time_t seconds = (time_t)(now / 1000);
+    struct tm tm;
+    gmtime_r(&seconds, &tm);
+    buf_printf(out, "{\"time\":\"%04d-%02d-%02dT%02d:%02d:%02d.%03dZ\",\"level\":\"%s\",\"msg\":",
+               tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec,
+               (int)(now % 1000), level_names[level]);
+    put_string(out, msg);
+    buf_printf(out, ",\"pid\":%d", (int)getpid());
+    for (; f->key; f++) {
+        if (left_out(f))
+            continue;
+        buf_putc(out, ',');
+        put_string(out, f->key);
+        buf_putc(out, ':');
+        put_value(out, f);
+    }
+    buf_putc(out, '}');
+}
+
+/* A bare word where it cannot be misread, else as a JSON string: no value can forge a line. */
+static void put_word(struct buf *out, const char *s) {
+    size_t n = strlen(s);
+    if (n && utf8_printable(s, n) && !strpbrk(s, " \"=\\"))
+        buf_put(out, s, n);
+    else
+        put_string(out, s);
+}
+
+static void put_message(struct buf *out, const char *msg) {
+    if (utf8_printable(msg, strlen(msg)))
+        buf_puts(out, msg);
+    else
+        put_string(out, msg);
+}
+
+static void put_pretty(struct buf *out, enum log_level level, const char *msg,
+                       const struct log_field *f) {
+    int64_t now = clock_wall_ms();
+    time_t seconds = (time_t)(now / 1000);
+    bool colours = isatty(STDERR_FILENO) && !getenv("NO_COLOR");
+    struct tm tm;
+    localtime_r(&seconds, &tm);
+    buf_printf(out, "%02d:%02d:%02d.%03d %s%-5s%s ", tm.tm_hour, tm.tm_min, tm.tm_sec,
+               (int)(now % 1000), colours ? level_colours[level] : "", level_names[level],
+               colours ? "\033[0m" : "");
+    put_message(out, msg);
+    for (const char *gap = "  "; f->key; f++) {
+        if (left_out(f))
+            continue;
+        buf_printf(out, "%s%s=", gap, f->key);
+        if (f->type == LOG_STRING)
+            put_word(out, f->v.s);
+        else
+            put_value(out, f);
+        gap = " ";
+    }
+}
+
+/* A pipe may take a long line in parts; a reader that is gone must not end the host. */
+static void write_all(const char *p, size_t n) {
+    while (n > 0) {
+        ssize_t done = write(STDERR_FILENO, p, n);
+        if (done < 0 && errno == EINTR)
+            continue;
+        if (done <= 0)
+            return;
+        p += done;
+        n -= (size_t)done;
+    }
+}
+
+void log_write(enum log_level level, const char *msg, const struct log_field *fields) {
+    if (!log_enabled(level))
+        return;
+    if (atomic_load(&format) == FORMAT_UNSET)
+        log_set_format(NULL);
+    int saved = errno;
+    struct buf line = {0};
+    if (atomic_load(&format) == FORMAT_PRETTY)
+        put_pretty(&line, level, msg, fields);
+    else
+        put_json(&line, level, msg, fields);
+    buf_putc(&line, '\n');
+    write_all(line.p, line.len);
+    buf_free(&line);
+    errno = saved;
+}

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: MIT */
+/* stream_ensure: look, create what is missing, update what differs, look again. Several workers run
+ * it at once, so "already exists" and "does not exist (any more)" are reasons to look again. */
+#include "bus/stream.h"
+#include "bus/bus_private.h"
+#include "bus/jsapi.h"
+#include "bus/stream_config.h"
+#include <stdlib.h>
+
+#define MAX_ROUNDS 5
+
+struct ensure {
+    struct bus *b;
+    const struct stream_spec *spec;
+    stream_cb cb;
+    void *arg;
+    int rounds;            /* of looking again */
+    json_t *stream_config; /* as last seen */
+    struct err err;
+};
+
+static void look_at_stream(struct ensure *e);
+static void look_at_consumer(struct ensure *e);
+
+static void finish(struct ensure *e, const struct err *err) {
+    e->cb(err, e->arg);
+    json_decref(e->stream_config);
+    free(e);
+}
+
+static void on_finish_later(const struct bus_msg *m, const struct err *err, void *arg) {
+    struct ensure *e = arg;
+    finish(e, &e->err);
+}
+
+/* consumer: is the request one about it? */
+static void call(struct ensure *e, const char *verb, bool consumer, json_t *body, bus_cb cb) {
+    if (!jsapi_call(e->b, verb, e->spec->stream, consumer ? e->spec->consumer : NULL, body, cb, e,
+                    &e->err))
+        bus_later(e->b, on_finish_later, e); /* cb is never called from inside stream_ensure */
+}
+
+static void fail(struct ensure *e, int code) {
+    const struct stream_spec *s = e->spec;
+    struct err err = e->err;
+    if (code == JSAPI_SUBJECTS_OVERLAP)
+        err_set(
+            &err, ERR_CONFIG,
+            "stream '%s': its subjects '%s' overlap those of another stream: give the queue "
+            "another subject or the app a subjectPrefix, or delete the other (`nats stream ls`)",
+            s->stream, s->subjects);
+    else if (code == JSAPI_FILTER_OVERLAP || code == JSAPI_NOT_UNIQUE)
+        err_set(&err, ERR_CONFIG,
+                "stream '%s', consumer '%s': another consumer takes messages of '%s' already: use "
+                "its name, or delete it (`nats consumer ls %s`)",
+                s->stream, s->consumer, s->subjects, s->stream);
+    else if (code == JSAPI_REPLICAS)
+        err_set(&err, ERR_CONFIG,
+                "stream '%s': %d replicas need a NATS cluster of that size: set the queue's "
+                "replicas to 1",
+                s->stream, s->replicas);
+    else
+        err_set(&err, e->err.kind, "stream '%s', consumer '%s': %s", s->stream, s->consumer,
+                e->err.msg);
+    finish(e, &err);
+}
+
+static void look_again(struct ensure *e, int code) {
+    if (++e->rounds > MAX_ROUNDS)
+        fail(e, code);
+    else
+        look_at_stream(e);
+}
+
+/* The consumer */
+
+static void on_consumer_made(const struct bus_msg *m, const struct err *failed, void *arg) {
+    struct ensure *e = arg;
+    int code;
+    json_t *answer = jsapi_answer(m, failed, &code, &e->err);
+    bool ok = answer != NULL;
+    json_decref(answer);
+    if (ok)
+        finish(e, NULL);
+    else if (code == JSAPI_NO_STREAM || code == JSAPI_CONSUMER_EXISTS ||
+             code == JSAPI_CONSUMER_CREATE || code == JSAPI_FILTER_OVERLAP)
+        look_again(e, code); /* a twin's consumer of the same name, made since we looked? */
+    else
+        fail(e, code);
+}
+
+/* Creating one that exists updates it. */
+static void update_consumer(struct ensure *e, json_t *config) {
+    call(e, "CONSUMER.DURABLE.CREATE", true,
+         json_pack("{s:s, s:O}", "stream_name", e->spec->stream, "config", config),
+         on_consumer_made);
+}
+
+static void on_consumer(const struct bus_msg *m, const struct err *failed, void *arg) {
+    struct ensure *e = arg;
+    int code;
+    json_t *answer = jsapi_answer(m, failed, &code, &e->err);
+    if (!answer && code == JSAPI_NO_CONSUMER)
+        call(e, "CONSUMER.DURABLE.CREATE", true, consumer_config_new(e->spec), on_consumer_made);
+    else if (!answer && code == JSAPI_NO_STREAM)
+        look_again(e, code);
+    else if (!answer)
+        fail(e, code);
+    else {
+        json_t *config = json_object_get(answer, "config");
+        int fit = consumer_config_fit(e->spec, config, e->stream_config, &e->err);
+        if (fit > 0)
+            update_consumer(e, config);
+        else
+            finish(e, fit < 0 ? &e->err : NULL);
+    }
+    json_decref(answer);
+}
+
+static void look_at_consumer(struct ensure *e) {
+    call(e, "CONSUMER.INFO", true, NULL, on_consumer);
+}
+
+/* The stream */
+
+static void take_stream_config(struct ensure *e, json_t *answer) {
+    json_decref(e->stream_config);
+    e->stream_config = json_incref(json_object_get(answer, "config"));
+}
+
+static void on_stream_made(const struct bus_msg *m, const struct err *failed, void *arg) {
+    struct ensure *e = arg;
+    int code;
+    json_t *answer = jsapi_answer(m, failed, &code, &e->err);
+    if (answer) {
+        take_stream_config(e, answer);
+        look_at_consumer(e);
+    } else if (code == JSAPI_STREAM_EXISTS || code == JSAPI_NO_STREAM ||
+               code == JSAPI_SUBJECTS_OVERLAP)
+        look_again(e, code);
+    else
+        fail(e, code);
+    json_decref(answer);
+}
+
+static void on_stream(const struct bus_msg *m, const struct err *failed, void *arg) {
+    struct ensure *e = arg;
+    int code;
+    json_t *answer = jsapi_answer(m, failed, &code, &e->err);
+    if (!answer && code == JSAPI_NO_STREAM)
+        call(e, "STREAM.CREATE", false, stream_config_new(e->spec), on_stream_made);
+    else if (!answer)
+        fail(e, code);
+    else {
+        take_stream_config(e, answer);
+        int fit = stream_config_fit(e->spec, e->stream_config, &e->err);
+        if (fit < 0)
+            finish(e, &e->err);
+        else if (fit > 0)
+            call(e, "STREAM.UPDATE", false, json_incref(e->stream_config), on_stream_made);
+        else
+            look_at_consumer(e);
+    }
+    json_decref(answer);
+}
+
+static void look_at_stream(struct ensure *e) {
+    call(e, "STREAM.INFO", false, NULL, on_stream);
+}
+
+void stream_ensure(struct bus *b, const struct stream_spec *spec, stream_cb cb, void *arg) {
+    struct ensure *e = xcalloc(1, sizeof *e);
+    e->b = b;
+    e->spec = spec;
+    e->cb = cb;
+    e->arg = arg;
+    look_at_stream(e);
+}

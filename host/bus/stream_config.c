@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: MIT */
+#include "bus/stream_config.h"
+#include "base/jsonval.h"
+#include <string.h>
+
+#define NS_PER_MS 1000000LL
+#define DUPLICATE_WINDOW_NS (120 * 1000 * NS_PER_MS)
+#define MAX_WAITING 512
+#define OURS "rbf namespace "
+
+json_t *stream_config_new(const struct stream_spec *spec) {
+    return json_pack("{s:s, s:[s], s:s, s:s, s:s, s:i, s:I}", "name", spec->stream, "subjects",
+                     spec->subjects, "description", spec->description, "retention", "workqueue",
+                     "storage", "file", "num_replicas", spec->replicas, "duplicate_window",
+                     (json_int_t)DUPLICATE_WINDOW_NS);
+}
+
+json_t *consumer_config_new(const struct stream_spec *spec) {
+    return json_pack("{s:s, s:{s:s, s:s, s:s, s:s, s:I, s:i, s:I, s:i}}", "stream_name",
+                     spec->stream, "config", "durable_name", spec->consumer, "ack_policy",
+                     "explicit", "deliver_policy", "all", "filter_subject", spec->subjects,
+                     "ack_wait", (json_int_t)(spec->ack_wait_ms * NS_PER_MS), "max_deliver", -1,
+                     "max_ack_pending", (json_int_t)spec->max_ack_pending, "max_waiting",
+                     MAX_WAITING);
+}
+
+static const char *text_of(const json_t *config, const char *field) {
+    const char *s = json_string_value(json_object_get(config, field));
+    return s ? s : "";
+}
+
+static int refuse(const struct stream_spec *spec, bool consumer, const char *field,
+                  const char *found, const char *expected, struct err *err) {
+    struct buf cure = {0};
+    if (consumer)
+        buf_printf(&cure, "delete the consumer (`nats consumer rm %s %s`) or name another one",
+                   spec->stream, spec->consumer);
+    else
+        buf_printf(&cure,
+                   "delete the stream (`nats stream rm %s`) or give the queue another one "
+                   "(its option stream, or a subjectPrefix)",
+                   spec->stream);
+    int rc =
+        err_set(err, ERR_CONFIG,
+                "stream '%s'%s%s%s: field %s is '%s', expected '%s', and it cannot be changed: "
+                "%s",
+                spec->stream, consumer ? ", consumer '" : "", consumer ? spec->consumer : "",
+                consumer ? "'" : "", field, found, expected, cure.p);
+    buf_free(&cure);
+    return rc;
+}
+
+/* Sets an integer field that differs; true when it did. */
+static bool mend(json_t *config, const char *field, int64_t value) {
+    if (json_integer_value(json_object_get(config, field)) == value)
+        return false;
+    json_object_set_new(config, field, json_integer(value));
+    return true;
+}
+
+/* Does pattern (with * and >) take all that subject (with them too) stands for? */
+static bool covers(const char *pattern, const char *subject) {
+    for (;;) {
+        size_t p = strcspn(pattern, "."), s = strcspn(subject, ".");
+        if (p == 1 && pattern[0] == '>')
+            return true;
+        bool star = p == 1 && pattern[0] == '*' && !(s == 1 && subject[0] == '>');
+        if (!star && (p != s || memcmp(pattern, subject, p) != 0))
+            return false;
+        if (!pattern[p] || !subject[s])
+            return !pattern[p] && !subject[s];
+        pattern += p + 1;
+        subject += s + 1;
+    }
+}
+
+static bool has_subjects(const json_t *config, const char *subjects) {
+    size_t i;
+    json_t *it;
+    json_array_foreach(json_object_get(config, "subjects"), i, it) {
+        if (covers(json_string_value(it), subjects))
+            return true;
+    }
+    return false;
+}
+
+static int check_stream(const struct stream_spec *spec, const json_t *config, struct err *err) {
+    const char *retention = text_of(config, "retention"), *storage = text_of(config, "storage");
+    if (strcmp(retention, "workqueue") != 0)
+        return refuse(spec, false, "retention", retention, "workqueue", err);
+    if (strcmp(storage, "file") != 0 && strcmp(storage, "memory") != 0)
+        return refuse(spec, false, "storage", storage, "file", err);
+    if (json_is_true(json_object_get(config, "no_ack")))
+        return refuse(spec, false, "no_ack", "true", "false", err);
+    if (json_is_true(json_object_get(config, "sealed")))
+        return refuse(spec, false, "sealed", "true", "false", err);
+    const char *about = text_of(config, "description");
+    if (strncmp(about, OURS, strlen(OURS)) == 0 && strcmp(about, spec->description) != 0)
+        return refuse(spec, false, "description", about, spec->description, err);
+    return 0;
+}
+
+static char *subjects_text(const json_t *config) {
+    struct buf out = {0};
+    const json_t *list = json_object_get(config, "subjects");
+    jsonval_write(&out, list ? list : json_null());
+    return buf_steal(&out);
+}
+
+/* A stream made by hand (its description is not ours) is taken as it is when it fits. */
+int stream_config_fit(const struct stream_spec *spec, json_t *config, struct err *err) {
+    if (check_stream(spec, config, err) < 0)
+        return -1;
+    bool ours = strcmp(text_of(config, "description"), spec->description) == 0;
+    bool has = has_subjects(config, spec->subjects);
+    if (!ours && !has) {
+        char *found = subjects_text(config);
+        refuse(spec, false, "subjects", found, spec->subjects, err);
+        free(found);
+        return -1;
+    }
+    if (!ours)
+        return 0;
+    bool change = !has;
+    if (!has && !json_object_get(config, "subjects"))
+        json_object_set_new(config, "subjects", json_array());
+    if (!has)
+        json_array_append_new(json_object_get(config, "subjects"), json_string(spec->subjects));
+    change |= mend(config, "num_replicas", spec->replicas);
+    if (json_integer_value(json_object_get(config, "duplicate_window")) < DUPLICATE_WINDOW_NS)
+        change |= mend(config, "duplicate_window", DUPLICATE_WINDOW_NS);
+    return change;
+}
+
+/* No filter is as good as ours where the stream has no other subjects. */
+static bool filter_fits(const struct stream_spec *spec, const char *filter, const json_t *stream) {
+    const json_t *subjects = json_object_get(stream, "subjects");
+    if (filter[0])
+        return strcmp(filter, spec->subjects) == 0;
+    return json_array_size(subjects) == 1 &&
+           strcmp(json_string_value(json_array_get(subjects, 0)), spec->subjects) == 0;
+}
+
+static int check_consumer(const struct stream_spec *spec, const json_t *config,
+                          const json_t *stream_config, struct err *err) {
+    const char *ack = text_of(config, "ack_policy"), *deliver = text_of(config, "deliver_policy");
+    const char *filter = text_of(config, "filter_subject");
+    if (strcmp(ack, "explicit") != 0)
+        return refuse(spec, true, "ack_policy", ack, "explicit", err);
+    if (strcmp(deliver, "all") != 0)
+        return refuse(spec, true, "deliver_policy", deliver, "all", err);
+    if (text_of(config, "deliver_subject")[0])
+        return refuse(spec, true, "deliver_subject", text_of(config, "deliver_subject"), "", err);
+    if (!filter_fits(spec, filter, stream_config))
+        return refuse(spec, true, "filter_subject", filter, spec->subjects, err);
+    return 0;
+}
+
+int consumer_config_fit(const struct stream_spec *spec, json_t *config, const json_t *stream_config,
+                        struct err *err) {
+    if (check_consumer(spec, config, stream_config, err) < 0)
+        return -1;
+    bool change = mend(config, "ack_wait", spec->ack_wait_ms * NS_PER_MS);
+    change |= mend(config, "max_ack_pending", spec->max_ack_pending);
+    change |= mend(config, "max_deliver", -1);
+    /* backoff overrides ack_wait; the others make the server refuse our pulls. */
+    static const char *const unwanted[] = {"backoff", "max_batch", "max_expires", "max_bytes"};
+    for (size_t i = 0; i < sizeof unwanted / sizeof *unwanted; i++)
+        change |= json_object_del(config, unwanted[i]) == 0;
+    return change;
+}

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/jsonval.h"
+#include "base/log.h"
+#include "cli/cli.h"
+#include "ops/services.h"
+#include "ops/supervisor.h"
+#include "pg/migrate.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct dev {
+    const struct cli *c;
+    struct services *services;
+};
+
+static const char *text(const json_t *o, const char *key) {
+    const char *s = json_string_value(json_object_get(o, key));
+    return s ? s : "";
+}
+
+static void print_operations(const json_t *operations) {
+    size_t i;
+    json_t *op;
+    json_array_foreach(operations, i, op) {
+        char *path = xasprintf("%s.%s", text(op, "queue"), text(op, "path"));
+        printf("  %-9s %-32s %s\n", text(op, "type"), path, text(op, "file"));
+        free(path);
+    }
+}
+
+/* The first mutation, with an input that its schema takes. */
+static void print_try(const json_t *operations) {
+    size_t i;
+    json_t *op;
+    json_array_foreach(operations, i, op) {
+        const char *example = text(op, "example");
+        if (strcmp(text(op, "type"), "mutation") || strchr(text(op, "path"), '$'))
+            continue;
+        printf("\n  Try, in another terminal:\n    ./rbf job:trigger %s.%s%s%s%s\n",
+               text(op, "queue"), text(op, "path"), *example ? " '" : "", example,
+               *example ? "'" : "");
+        return;
+    }
+}
+
+static void on_live(bool first, const char *describe, void *arg) {
+    struct dev *d = arg;
+    if (!first)
+        return;
+    json_t *v = jsonval_read(describe, strlen(describe), NULL);
+    const json_t *operations = json_object_get(v, "operations");
+    printf("\n  %s serves, as code version %s:\n\n", d->c->cfg.app_dir, text(v, "version"));
+    print_operations(operations);
+    printf("\n  PostgreSQL  %s\n  NATS        %s\n", services_database_url(d->services),
+           services_nats_url(d->services));
+    print_try(operations);
+    printf("\n  Edit a file below %s and save it: the next request runs the new code.\n"
+           "  Ctrl-C stops.\n\n",
+           d->c->cfg.app_dir);
+    fflush(stdout);
+    json_decref(v);
+}
+
+static int migrate(const struct dev *d, struct err *err) {
+    const char *url = services_database_url(d->services);
+    char *own = xasprintf("%s/sql", d->c->share);
+    char *app = xasprintf("%s/migrations", d->c->cfg.app_dir);
+    int n = 0, rc = migrate_apply(url, "rbf", own, &n, err);
+    if (!rc)
+        rc = migrate_apply(url, "app", app, &n, err);
+    if (!rc && n)
+        log_info("migrations applied", LOG_I("files", n));
+    free(own);
+    free(app);
+    return rc;
+}
+
+static int serve(struct dev *d) {
+    struct config *cfg = (struct config *)&d->c->cfg;
+    char *const worker[] = {"rbf", "worker", NULL};
+    struct err err;
+    if (migrate(d, &err) ||
+        config_set(cfg, "databaseUrl", services_database_url(d->services), CONFIG_FLAG, &err) ||
+        config_set(cfg, "natsUrl", services_nats_url(d->services), CONFIG_FLAG, &err))
+        return cli_fail("%s", err.msg);
+    config_export(cfg);
+    struct supervisor_options o = {
+        .app_dir = cfg->app_dir,
+        .workers = (int)cfg->workers,
+        .worker_argv = worker,
+        .shutdown_timeout_ms = cfg->shutdown_timeout_ms,
+        .watch = true,
+        .patient = true,
+        .services = d->services,
+        .on_live = on_live,
+        .arg = d,
+    };
+    return supervisor_run(&o);
+}
+
+int cmd_dev(struct cli *c) {
+    struct err err;
+    struct dev d = {.c = c};
+    if (cli_app_dir(c))
+        return 1;
+    struct services_options so = {
+        .state_dir = c->cfg.state_dir,
+        .app_dir = c->cfg.app_dir,
+        .namespace_ = c->cfg.namespace_,
+        .subject_prefix = c->cfg.subject_prefix,
+    };
+    d.services = services_start(&so, &err);
+    if (!d.services)
+        return cli_fail("%s", err.msg);
+    int code = serve(&d);
+    services_stop(d.services);
+    return code;
+}

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT */
+/* dead - dead letters: what ended without success and without anybody to tell. Loop thread only. */
+#ifndef RBF_DEAD_H
+#define RBF_DEAD_H
+#include "core/task.h"
+
+struct death {
+    const char *code, *message; /* as a caller would have got them */
+    const char *internal;       /* the real message, or NULL: message is it */
+    const char *traceback;      /* or NULL */
+};
+/* Adds the INSERT of the dead letter; its id is the message's, so that a second delivery adds none.
+ */
+void dead_add(struct pgconn *c, const struct task *t, const struct death *d);
+#endif

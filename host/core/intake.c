@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/intake.h"
+#include "base/log.h"
+#include "bus/stream.h"
+#include "core/after.h"
+#include "core/task.h"
+#include <stdlib.h>
+#include <string.h>
+
+#define ENSURE_AGAIN_MS 1000
+
+struct queue {
+    struct list node; /* in intake.queues */
+    struct intake *in;
+    char *name, *stream, *consumer, *subjects, *description;
+    int64_t ack_wait_ms, concurrency;
+    int in_hand;
+    bool live;  /* of the live generation */
+    bool ready; /* stream and consumer are there */
+    struct stream_spec spec;
+    struct pull *pull; /* NULL until ready the first time */
+    struct after *later;
+};
+
+struct intake {
+    struct host *h;
+    struct list queues;
+    int ensuring;
+    struct err refused; /* the first refusal of the apply under way */
+    void (*cb)(const struct err *err, void *arg);
+    void *arg;
+};
+
+const char *queue_name(const struct queue *q) {
+    return q->name;
+}
+
+int64_t queue_ack_wait_ms(const struct queue *q) {
+    return q->ack_wait_ms;
+}
+
+/* --- how much --- */
+
+/* Twice the connections, so that the next message is there when one ends; each queue for itself, so
+ * that a slow one does not starve the others. */
+static int room(const struct queue *q) {
+    const struct host *h = q->in->h;
+    int64_t most = 2 * h->cfg->connections;
+    if (q->concurrency && q->concurrency < most)
+        most = q->concurrency;
+    if (h->draining || !q->live || !pgpool_up(h->pool))
+        return 0;
+    return most > q->in_hand ? (int)most - q->in_hand : 0;
+}
+
+static void refresh(struct queue *q) {
+    if (q->ready)
+        pull_want(q->pull, room(q));
+}
+
+void queue_task_ended(struct queue *q) {
+    q->in_hand--;
+    refresh(q);
+}
+
+void intake_refresh(struct intake *in) {
+    list_each(&in->queues, it) refresh(container_of(it, struct queue, node));
+}
+
+void intake_drain(struct intake *in) {
+    list_each(&in->queues, it) {
+        struct queue *q = container_of(it, struct queue, node);
+        if (q->pull)
+            pull_want(q->pull, 0);
+    }
+}
+
+/* --- messages --- */
+
+static void on_message(struct pull *p, struct bus_msg *m, void *arg) {
+    struct queue *q = arg;
+    struct host *h = q->in->h;
+    if (h->draining) {
+        bus_ack(h->bus, m->reply, "-NAK");
+        h->stats.naks++;
+        bus_msg_delete(m);
+        return;
+    }
+    q->in_hand++;
+    task_accept(h, q, m);
+    refresh(q);
+}
+
+static void ensure(struct queue *q);
+
+static void ensure_later(void *arg) {
+    struct queue *q = arg;
+    q->later = NULL;
+    ensure(q);
+}
+
+static void on_gone(struct pull *p, const struct err *err, void *arg) {
+    struct queue *q = arg;
+    log_warn("consumer is gone; making it again", LOG_S("queue", q->name),
+             LOG_S("error", err ? err->msg : NULL));
+    q->ready = false;
+    if (!q->later)
+        q->later = after_ms(q->in->h->loop, ENSURE_AGAIN_MS, ensure_later, q);
+}
+
+/* --- streams and consumers --- */
+
+static void start_pulling(struct queue *q) {
+    q->ready = true;
+    if (q->pull)
+        pull_resume(q->pull);
+    else
+        q->pull = pull_new(q->in->h->bus, q->stream, q->consumer, on_message, on_gone, q);
+    refresh(q);
+}
+
+static void applied(struct intake *in) {
+    void (*cb)(const struct err *, void *) = in->cb;
+    in->cb = NULL;
+    if (cb)
+        cb(in->refused.kind ? &in->refused : NULL, in->arg);
+}
+
+static void on_ensured(const struct err *err, void *arg) {
+    struct queue *q = arg;
+    struct intake *in = q->in;
+    if (!err) {
+        start_pulling(q);
+    } else {
+        if (!in->refused.kind)
+            in->refused = *err;
+        if (!in->cb && !in->h->draining) { /* after the start: a server that comes back, say */
+            log_error("queue not ready", LOG_S("queue", q->name), LOG_S("error", err->msg));
+            if (!q->later)
+                q->later = after_ms(in->h->loop, ENSURE_AGAIN_MS, ensure_later, q);
+        }
+    }
+    if (in->ensuring > 0 && --in->ensuring == 0)
+        applied(in);
+}
+
+static void ensure(struct queue *q) {
+    stream_ensure(q->in->h->bus, &q->spec, on_ensured, q);
+}
+
+/* --- queues from the generation --- */
+
+/* NATS names take no dots: "test.a." and "jobs" give "test_a_jobs". */
+static char *default_stream(const struct host *h, const char *name) {
+    char *s = xasprintf("%s%s", h->cfg->subject_prefix, name);
+    for (char *p = s; *p; p++)
+        if (*p == '.')
+            *p = '_';
+    return s;
+}
+
+static struct queue *find(struct intake *in, const char *stream, const char *subjects) {
+    list_each(&in->queues, it) {
+        struct queue *q = container_of(it, struct queue, node);
+        if (!strcmp(q->stream, stream) && !strcmp(q->subjects, subjects))
+            return q;
+    }
+    return NULL;
+}
+
+static void fill_spec(struct queue *q, const struct gen_queue *g) {
+    q->ack_wait_ms = g->ack_wait_ms;
+    q->concurrency = g->concurrency;
+    q->spec = (struct stream_spec){
+        .stream = q->stream,
+        .consumer = q->consumer,
+        .subjects = q->subjects,
+        .description = q->description,
+        .ack_wait_ms = q->ack_wait_ms,
+        /* far above what workers hold: the server must never stop delivering because of it */
+        .max_ack_pending = 10000,
+        .replicas = g->replicas > 0 ? g->replicas : 1,
+    };
+}
+
+/* Borrows nothing of g: generations go, queues stay. */
+static struct queue *queue_for(struct intake *in, const struct gen_queue *g, bool *changed) {
+    const struct host *h = in->h;
+    char *stream = g->stream ? xstrdup(g->stream) : default_stream(h, g->name);
+    char *subjects = xasprintf("%s%s.>", h->cfg->subject_prefix, g->subject);
+    struct queue *q = find(in, stream, subjects);
+    *changed = !q || q->ack_wait_ms != g->ack_wait_ms || !q->ready;
+    if (!q) {
+        q = xcalloc(1, sizeof *q);
+        q->in = in;
+        q->name = xstrdup(g->name);
+        q->stream = stream;
+        q->subjects = subjects;
+        q->consumer = xstrdup(g->consumer ? g->consumer : g->name);
+        q->description = xasprintf("rbf namespace %s", h->cfg->namespace_);
+        list_push(&in->queues, &q->node);
+    } else {
+        free(stream);
+        free(subjects);
+    }
+    fill_spec(q, g);
+    return q;
+}
+
+/* --queues a,b: is it ours? */
+static bool selected(const char *names, const char *name) {
+    size_t n = strlen(name);
+    if (!names || !*names)
+        return true;
+    for (const char *p = names; p; p = strchr(p, ',')) {
+        p += *p == ',';
+        if (!strncmp(p, name, n) && (p[n] == ',' || !p[n]))
+            return true;
+    }
+    return false;
+}
+
+void intake_apply(struct intake *in, void (*cb)(const struct err *err, void *arg), void *arg) {
+    const struct gen *g = in->h->gen;
+    in->cb = cb;
+    in->arg = arg;
+    err_clear(&in->refused);
+    list_each(&in->queues, it) container_of(it, struct queue, node)->live = false;
+    in->ensuring = 1; /* this loop */
+    for (int i = 0; i < g->n_queues; i++) {
+        bool changed;
+        if (!selected(in->h->cfg->queues, g->queues[i].name))
+            continue;
+        struct queue *q = queue_for(in, &g->queues[i], &changed);
+        q->live = true;
+        if (changed) {
+            in->ensuring++;
+            ensure(q);
+        }
+    }
+    intake_refresh(in); /* those that are gone from the app stop here */
+    if (--in->ensuring == 0)
+        applied(in);
+}
+
+struct intake *intake_new(struct host *h) {
+    struct intake *in = xcalloc(1, sizeof *in);
+    in->h = h;
+    list_init(&in->queues);
+    return in;
+}
+
+void intake_delete(struct intake *in) {
+    struct list *node;
+    if (!in)
+        return;
+    while ((node = list_pop(&in->queues))) {
+        struct queue *q = container_of(node, struct queue, node);
+        after_cancel(&q->later);
+        if (q->pull)
+            pull_delete(q->pull);
+        free(q->name);
+        free(q->stream);
+        free(q->consumer);
+        free(q->subjects);
+        free(q->description);
+        free(q);
+    }
+    free(in);
+}

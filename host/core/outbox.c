@@ -1,0 +1,384 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/outbox.h"
+#include "base/clock.h"
+#include "base/id.h"
+#include "base/jsonval.h"
+#include "base/log.h"
+#include "core/after.h"
+#include "core/sweeper.h"
+#include "pg/pgarray.h"
+#include <inttypes.h>
+#include <openssl/evp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define STORE_TIMEOUT_MS 5000
+/* A delete is its own commit, so published rows are gathered for a moment. */
+#define DELETE_LINGER_MS 10
+
+struct outbox {
+    struct host *h;
+    int publishing;    /* waiting for a PubAck */
+    struct buf stored; /* ids to be deleted, an array literal without its end */
+    struct after *linger;
+    bool deleting;
+    struct pgpool_waiter waiter;
+};
+
+/* One published row on its way. */
+struct sent {
+    struct outbox *o;
+    char id[ID_TEXT];
+};
+
+/* How a raw payload and the wish for a PubAck travel in a row; taken out before publishing. */
+#define H_RAW "RBF-Payload-Base64"
+#define H_STREAM "RBF-Publish-Stream"
+
+struct outbox *outbox_new(struct host *h) {
+    struct outbox *o = xcalloc(1, sizeof *o);
+    o->h = h;
+    return o;
+}
+
+bool outbox_idle(const struct outbox *o) {
+    return !o->publishing && !o->deleting && !o->stored.len;
+}
+
+void outbox_delete(struct outbox *o) {
+    if (!o)
+        return;
+    after_cancel(&o->linger);
+    buf_free(&o->stored);
+    free(o);
+}
+
+/* --- rows from effects --- */
+
+static void full_path(const struct host *h, const struct effect *e, struct buf *out) {
+    buf_reset(out);
+    if (e->type == EFFECT_REQUEST)
+        buf_puts(out, h->cfg->subject_prefix);
+    buf_puts(out, e->subject);
+}
+
+static void row_headers(const struct task *t, const struct effect *e, struct buf *out) {
+    struct hdrs h = {0};
+    buf_reset(out);
+    if (e->headers)
+        (void)!hdrs_from_json(&h, e->headers, strlen(e->headers), NULL); /* made by the encoder */
+    if (e->type == EFFECT_REQUEST)
+        hdrs_set(&h, "RBF-Request-Id", e->request_id ? e->request_id : e->id);
+    if (e->type == EFFECT_REQUEST && t->env.traceparent && !hdrs_get(&h, "traceparent"))
+        hdrs_add(&h, "traceparent", t->env.traceparent);
+    if (e->raw)
+        hdrs_set(&h, H_RAW, "1");
+    if (e->stream)
+        hdrs_set(&h, H_STREAM, "1");
+    hdrs_to_json(&h, out);
+    hdrs_free(&h);
+}
+
+static void row_data(const struct effect *e, struct buf *out) {
+    buf_reset(out);
+    if (!e->raw) {
+        buf_puts(out, e->data ? e->data : "null");
+        return;
+    }
+    char *text = xmalloc(4 * (e->raw_len / 3 + 1) + 1);
+    int n = EVP_EncodeBlock((unsigned char *)text, (const unsigned char *)e->raw, (int)e->raw_len);
+    buf_putc(out, '"');
+    buf_put(out, text, (size_t)n);
+    buf_putc(out, '"');
+    free(text);
+}
+
+enum { COL_ID, COL_TYPE, COL_PATH, COL_DATA, COL_HEADERS, COL_TARGET, COLS };
+
+static void add_row(struct buf *cols, const struct task *t, const struct effect *e) {
+    struct buf tmp = {0};
+    pgarray_add(&cols[COL_ID], e->id);
+    pgarray_add(&cols[COL_TYPE], e->type == EFFECT_REQUEST ? "request" : "message");
+    full_path(t->h, e, &tmp);
+    pgarray_add(&cols[COL_PATH], tmp.p);
+    row_data(e, &tmp);
+    pgarray_add(&cols[COL_DATA], tmp.p);
+    row_headers(t, e, &tmp);
+    pgarray_add(&cols[COL_HEADERS], tmp.p);
+    if (e->target_at)
+        pgarray_add_int(&cols[COL_TARGET], e->target_at);
+    else
+        pgarray_add(&cols[COL_TARGET], NULL);
+    buf_free(&tmp);
+}
+
+bool outbox_add_insert(struct pgconn *c, const struct task *t, const struct list *effects) {
+    struct buf cols[COLS] = {0};
+    if (list_empty(effects))
+        return false;
+    for (int i = 0; i < COLS; i++)
+        pgarray_open(&cols[i]);
+    list_each(effects, it) add_row(cols, t, container_of(it, struct effect, node));
+    for (int i = 0; i < COLS; i++)
+        pgarray_close(&cols[i]);
+    /* A pending id is enqueued once: the second is no-op. */
+    pgconn_add(
+        c,
+        "INSERT INTO rbf_outbox (namespace, source_request_id, id, type, path, data, headers,"
+        " target_at) SELECT $1, $2, u.id, u.type, u.path, u.data::jsonb, u.headers::jsonb,"
+        " u.target_at FROM unnest($3::uuid[], $4::text[], $5::text[], $6::text[],"
+        " $7::text[], $8::bigint[]) u(id, type, path, data, headers, target_at)"
+        " ON CONFLICT (namespace, id) DO NOTHING",
+        8,
+        (const char *const[]){t->h->cfg->namespace_, t->env.id, cols[0].p, cols[1].p, cols[2].p,
+                              cols[3].p, cols[4].p, cols[5].p},
+        0);
+    for (int i = 0; i < COLS; i++)
+        buf_free(&cols[i]);
+    return true;
+}
+
+void outbox_add_park(struct pgconn *c, const struct task *t, int64_t target_at, int attempt) {
+    struct buf name = {0}, headers = {0};
+    struct hdrs h = {0};
+    char id[ID_TEXT], number[24], at[24];
+    for (size_t i = 0; i < t->msg->hdrs.n; i++)
+        if (hdrs_valid(t->msg->hdrs.v[i].name, t->msg->hdrs.v[i].value))
+            hdrs_add(&h, t->msg->hdrs.v[i].name, t->msg->hdrs.v[i].value);
+    hdrs_drop(&h, "Nats-Msg-Id");
+    hdrs_drop(&h, "Target-At");
+    hdrs_drop(&h, H_RAW); /* ours alone, whoever sent them */
+    hdrs_drop(&h, H_STREAM);
+    hdrs_set(&h, "RBF-Request-Id", t->env.id);
+    snprintf(number, sizeof number, "%d", attempt);
+    hdrs_set(&h, "RBF-Attempt", number);
+    if (!hdrs_get(&h, "RBF-First-Seen")) {
+        snprintf(at, sizeof at, "%" PRIu64, t->ack.ts_ns / 1000000);
+        hdrs_set(&h, "RBF-First-Seen", at);
+    }
+    hdrs_to_json(&h, &headers);
+    task_message_name(t, &name); /* a redelivery parks the same row */
+    id_v5(name.p, name.len, id);
+    snprintf(at, sizeof at, "%" PRId64, target_at);
+    char *data = xmemdup(t->msg->data, t->msg->len);
+    pgconn_add(
+        c,
+        "INSERT INTO rbf_outbox (namespace, id, source_request_id, type, path, data, headers,"
+        " target_at) VALUES ($1, $2, $3, 'request', $4, $5, $6, $7)"
+        " ON CONFLICT (namespace, id) DO NOTHING",
+        7,
+        (const char *const[]){t->h->cfg->namespace_, id, t->env.id, t->msg->subject,
+                              t->msg->len ? data : "null", headers.p, at},
+        0);
+    free(data);
+    buf_free(&name);
+    buf_free(&headers);
+    hdrs_free(&h);
+}
+
+const struct effect *outbox_too_large(const struct host *h, const struct list *effects) {
+    list_each(effects, it) {
+        const struct effect *e = container_of(it, struct effect, node);
+        size_t n = (e->raw    ? e->raw_len
+                    : e->data ? strlen(e->data)
+                              : 4) +
+                   (e->headers ? strlen(e->headers) : 0) + 1024;
+        if (n > bus_max_payload(h->bus))
+            return e;
+    }
+    return NULL;
+}
+
+/* --- publishing --- */
+
+/* A raw payload is base64 inside a JSON string. */
+static char *decode_raw(const char *data, size_t *len) {
+    size_t n = strlen(data);
+    char *bytes = xmalloc(n + 1);
+    int got = n < 2 ? 0
+                    : EVP_DecodeBlock((unsigned char *)bytes, (const unsigned char *)data + 1,
+                                      (int)n - 2);
+    while (got > 0 && n > 2 && data[n - 2] == '=') /* DecodeBlock counts the padding */
+        got--, n--;
+    *len = got > 0 ? (size_t)got : 0;
+    return bytes;
+}
+
+/* jsonb's text has spaces: without them it is no longer than what was checked before COMMIT. */
+static char *compact(const char *data, size_t *len) {
+    struct buf out = {0};
+    json_t *v = jsonval_read(data, strlen(data), NULL);
+    if (v)
+        jsonval_write(&out, v);
+    else
+        buf_puts(&out, data);
+    json_decref(v);
+    *len = out.len;
+    return buf_steal(&out);
+}
+
+static char *payload(const struct outbox_row *row, bool raw, size_t *len) {
+    const char *data = row->data ? row->data : "null";
+    if (raw)
+        return decode_raw(data, len);
+    if (row->spaced)
+        return compact(data, len);
+    *len = strlen(data);
+    return xmemdup(data, *len);
+}
+
+/* A plain publish is taken as delivered when the server has read past it. */
+struct echo {
+    bus_puback_cb cb;
+    void *arg;
+};
+
+static void on_echo(const struct bus_msg *msg, const struct err *err, void *arg) {
+    struct echo *e = arg;
+    e->cb(err, false, e->arg);
+    free(e);
+}
+
+static int publish_plain(struct bus *b, const char *subject, const struct hdrs *hd,
+                         const char *data, size_t len, int timeout_ms, bus_puback_cb cb, void *arg,
+                         struct err *err) {
+    if (bus_publish(b, subject, NULL, hd, data, len, err))
+        return -1;
+    struct echo *e = xcalloc(1, sizeof *e);
+    e->cb = cb;
+    e->arg = arg;
+    if (bus_echo(b, timeout_ms, on_echo, e, err))
+        return 0;
+    free(e);
+    return -1;
+}
+
+int outbox_send(struct host *h, const struct outbox_row *row, int timeout_ms, bus_puback_cb cb,
+                void *arg, struct err *err) {
+    struct hdrs hd = {0};
+    size_t len;
+    int rc = -1;
+    if (row->headers && hdrs_from_json(&hd, row->headers, strlen(row->headers), err)) {
+        hdrs_free(&hd);
+        return -1;
+    }
+    bool raw = hdrs_get(&hd, H_RAW), stream = hdrs_get(&hd, H_STREAM);
+    bool request = !strcmp(row->type, "request");
+    hdrs_drop(&hd, H_RAW);
+    hdrs_drop(&hd, H_STREAM);
+    if (request && !hdrs_get(&hd, "RBF-Request-Id") && !hdrs_get(&hd, "Request-Id"))
+        hdrs_add(&hd, "RBF-Request-Id", row->id);
+    hdrs_set(&hd, "Nats-Msg-Id", row->id);
+    char *data = payload(row, raw, &len);
+    if (request || stream)
+        rc = bus_store(h->bus, row->path, &hd, data, len, timeout_ms, cb, arg, err) ? 0 : -1;
+    else
+        rc = publish_plain(h->bus, row->path, &hd, data, len, timeout_ms, cb, arg, err);
+    free(data);
+    hdrs_free(&hd);
+    return rc;
+}
+
+static void delete_stored(struct outbox *o);
+
+static void on_linger(void *arg) {
+    struct outbox *o = arg;
+    o->linger = NULL;
+    delete_stored(o);
+}
+
+static void note_stored(struct outbox *o, const char *id) {
+    if (!o->stored.len)
+        pgarray_open(&o->stored);
+    pgarray_add(&o->stored, id);
+    if (!o->deleting && !o->linger)
+        o->linger = after_ms(o->h->loop, DELETE_LINGER_MS, on_linger, o);
+}
+
+static void on_stored(const struct err *err, bool duplicate, void *arg) {
+    struct sent *s = arg;
+    s->o->publishing--;
+    if (!err) {
+        s->o->h->stats.published++;
+        note_stored(s->o, s->id);
+    } /* else: the row is still there, and the sweeper's */
+    free(s);
+}
+
+static void publish_one(struct outbox *o, const struct task *t, const struct effect *e) {
+    struct buf path = {0}, headers = {0}, data = {0};
+    struct sent *s = xcalloc(1, sizeof *s);
+    struct err err;
+    s->o = o;
+    memcpy(s->id, e->id, sizeof s->id);
+    full_path(o->h, e, &path);
+    row_headers(t, e, &headers);
+    row_data(e, &data);
+    struct outbox_row row = {.id = e->id,
+                             .type = e->type == EFFECT_REQUEST ? "request" : "message",
+                             .path = path.p,
+                             .data = data.p,
+                             .headers = headers.p};
+    if (outbox_send(o->h, &row, STORE_TIMEOUT_MS, on_stored, s, &err))
+        free(s);
+    else
+        o->publishing++;
+    buf_free(&path);
+    buf_free(&headers);
+    buf_free(&data);
+}
+
+void outbox_publish(struct host *h, const struct task *t, const struct list *effects) {
+    int64_t now = clock_db_ms();
+    list_each(effects, it) {
+        const struct effect *e = container_of(it, struct effect, node);
+        if (e->target_at > now)
+            sweeper_arm(h->sweeper, e->target_at);
+        else
+            publish_one(h->outbox, t, e);
+    }
+}
+
+/* --- deleting --- */
+
+static void on_deleted(struct pgconn *c, const struct pgflight *f, void *arg) {
+    struct outbox *o = arg;
+    o->deleting = false;
+    if (!f->lost && pgres_err(f->res[f->n - 2]))
+        log_error("outbox rows not deleted; the sweeper will publish them again",
+                  LOG_S("error", pgres_err(f->res[f->n - 2])->msg));
+    pgpool_release(o->h->pool, c);
+    if (o->stored.len && !o->linger)
+        delete_stored(o);
+}
+
+static void on_conn(struct pgconn *c, const struct err *err, void *arg) {
+    struct outbox *o = arg;
+    if (!c) {
+        o->deleting = false;
+        buf_reset(&o->stored);
+        return;
+    }
+    pgarray_close(&o->stored);
+    /* A delete that a crash of the server undoes means one more publication, which dedup answers:
+     * not worth waiting for the disk. */
+    pgconn_add(c, "BEGIN ISOLATION LEVEL READ COMMITTED", 0, NULL, 0);
+    pgconn_add(c, "SET LOCAL synchronous_commit = off", 0, NULL, 0);
+    pgconn_add(
+        c,
+        "DELETE FROM rbf_outbox WHERE ctid = ANY (ARRAY(SELECT o.ctid FROM unnest($2::uuid[])"
+        " u(id) CROSS JOIN LATERAL (SELECT ctid FROM rbf_outbox WHERE namespace = $1 AND"
+        " id = u.id LIMIT 1) o))",
+        2, (const char *const[]){o->h->cfg->namespace_, o->stored.p}, 0);
+    pgconn_add(c, "COMMIT", 0, NULL, 0);
+    pgconn_sync(c);
+    buf_reset(&o->stored);
+    pgconn_send(c, on_deleted, o);
+}
+
+static void delete_stored(struct outbox *o) {
+    if (o->deleting)
+        return;
+    o->deleting = true;
+    pgpool_acquire(o->h->pool, &o->waiter, 0, on_conn, o);
+}

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/run.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include <stdlib.h>
+#include <string.h>
+
+static void step(struct run *r, enum call_event event);
+
+static void failure_free(struct failure *f) {
+    free(f->code);
+    free(f->message);
+    free(f->details);
+    free(f->internal);
+    free(f->traceback);
+    memset(f, 0, sizeof *f);
+}
+
+static void end(struct run *r, enum run_end how) {
+    list_remove(&r->node);
+    after_cancel(&r->sleeping);
+    r->cb(r, how);
+}
+
+static void fail_own(struct run *r, enum failure_kind kind, const char *internal) {
+    struct failure *f = &r->own;
+    f->kind = kind;
+    f->status = 500;
+    f->retry_after_ms = -1;
+    f->code = xstrdup("INTERNAL_SERVER_ERROR");
+    f->message = xstrdup("Internal server error");
+    f->internal = xstrdup(internal);
+    f->traceback = call_traceback(r->call);
+    r->failure = f;
+    end(r, RUN_FAILED);
+}
+
+static void fail_timeout(struct run *r) {
+    char text[120];
+    snprintf(text, sizeof text,
+             "the handler ran longer than its timeout allows; raise `timeout` if "
+             "it needs longer");
+    fail_own(r, FAIL_ERROR, text);
+}
+
+/* The handler swallowed an SQL error outside a savepoint: its transaction cannot commit. */
+static void fail_doomed(struct run *r) {
+    memcpy(r->own.sqlstate, r->doomed.sqlstate, sizeof r->own.sqlstate);
+    fail_own(r, FAIL_SQL, r->doomed.msg);
+}
+
+static bool is_conflict(const struct err *err) {
+    return !strcmp(err->sqlstate, "40001") || !strcmp(err->sqlstate, "40P01");
+}
+
+static bool is_cancel(const struct err *err) {
+    return !strcmp(err->sqlstate, "57014") || !strcmp(err->sqlstate, "25P03");
+}
+
+static void on_statement(struct pgconn *c, const struct pgflight *f, void *arg) {
+    struct run *r = arg;
+    r->waiting_sql = false;
+    if (f->lost) {
+        end(r, RUN_LOST);
+        return;
+    }
+    const struct pgres *res = f->res[f->n - 1];
+    const struct err *err = pgres_err(res);
+    if (!err && pgres_status(res) == PGRES_SKIPPED) /* BEGIN itself failed */
+        err = pgres_err(f->res[0]);
+    if (err && is_conflict(err))
+        end(r, RUN_CONFLICT);
+    else if (r->timed_out || (err && is_cancel(err)))
+        fail_timeout(r);
+    else if (err) {
+        if (!r->doomed.kind)
+            r->doomed = *err;
+        step(r, call_resume_error(r->call, err));
+    } else {
+        if (pgconn_tx(c) == PGTX_OPEN) /* a savepoint undid what had failed */
+            err_clear(&r->doomed);
+        step(r, call_resume_result(r->call, res));
+    }
+}
+
+static void send_statement(struct run *r) {
+    if (r->begin) {
+        pgconn_add(r->conn, r->begin, 0, NULL, 0);
+        r->begin = NULL;
+    }
+    pgconn_add(r->conn, r->call->sql, r->call->n_params, r->call->params, 0);
+    pgconn_sync(r->conn);
+    r->waiting_sql = true;
+    pgconn_send(r->conn, on_statement, r);
+}
+
+static void on_conn(struct pgconn *conn, const struct err *err, void *arg) {
+    struct run *r = arg;
+    r->waiting_conn = false;
+    r->conn = conn;
+    if (!conn)
+        end(r, RUN_LOST);
+    else
+        send_statement(r);
+}
+
+static void on_awake(void *arg) {
+    struct run *r = arg;
+    r->sleeping = NULL;
+    step(r, call_resume(r->call));
+}
+
+static void step(struct run *r, enum call_event event) {
+    bool late = clock_mono_ms() >= r->deadline_ms;
+    switch (event) {
+    case CALL_SQL:
+        if (late) {
+            fail_timeout(r);
+        } else if (r->conn) {
+            send_statement(r);
+        } else {
+            r->waiting_conn = true;
+            pgpool_acquire(r->h->pool, &r->waiter, 0, on_conn, r);
+        }
+        return;
+    case CALL_SLEEP:
+        r->sleeping = after_ms(r->h->loop, (uint64_t)r->call->sleep_ms, on_awake, r);
+        return;
+    case CALL_DONE:
+        if (r->conn && pgconn_tx(r->conn) == PGTX_FAILED)
+            fail_doomed(r);
+        else
+            end(r, RUN_DONE);
+        return;
+    case CALL_FAILED:
+        r->failure = &r->call->failure;
+        end(r, RUN_FAILED);
+        return;
+    }
+}
+
+void run_start(struct run *r, struct host *h, struct gen *g, const struct call_request *req,
+               struct pgconn *conn, const char *begin, uint64_t timeout_ms,
+               void (*cb)(struct run *r, enum run_end end), void *arg) {
+    memset(r, 0, sizeof *r);
+    r->h = h;
+    r->conn = conn;
+    r->begin = begin;
+    r->cb = cb;
+    r->arg = arg;
+    r->deadline_ms = clock_mono_ms() + timeout_ms;
+    r->call = call_new(g, req);
+    list_push(&h->runs, &r->node);
+    step(r, call_start(r->call));
+}
+
+void run_close(struct run *r) {
+    if (r->waiting_conn)
+        pgpool_forget(r->h->pool, &r->waiter);
+    list_remove(&r->node);
+    after_cancel(&r->sleeping);
+    call_delete(r->call);
+    r->call = NULL;
+    failure_free(&r->own);
+}
+
+/* A run that waits for SQL ends when the cancelled flight does; one that waits for a connection is
+ * not the handler's fault and waits on; one that sleeps ends here. */
+static void check_deadline(struct run *r) {
+    if (r->waiting_sql && !r->timed_out) {
+        r->timed_out = true;
+        pgconn_cancel(r->conn);
+    } else if (r->sleeping) {
+        fail_timeout(r);
+    }
+}
+
+void run_check_deadlines(struct host *h) {
+    uint64_t now = clock_mono_ms();
+    list_each_safe(&h->runs, it) {
+        struct run *r = container_of(it, struct run, node);
+        if (now >= r->deadline_ms)
+            check_deadline(r);
+    }
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/* run - drives one call of a handler over a connection: each SQL event is one flight. Loop thread
+ * only. Used by mutations (in their transaction), queries (BEGIN rides with the first statement)
+ * and the middleware check before a stored reply. */
+#ifndef RBF_RUN_H
+#define RBF_RUN_H
+#include "core/after.h"
+#include "core/host.h"
+#include "vm/call.h"
+
+enum run_end {
+    RUN_DONE,     /* call->result, call->effects */
+    RUN_FAILED,   /* run->failure */
+    RUN_CONFLICT, /* 40001 or 40P01: roll back, run again */
+    RUN_LOST,     /* the connection broke: run again once there is one */
+};
+
+struct run {
+    struct host *h;
+    struct call *call;
+    struct pgconn *conn;         /* lent; NULL until a lazy run wants one */
+    const char *begin;           /* lazy run: statement that opens the transaction; NULL: open */
+    struct pgpool_waiter waiter; /* lazy run */
+    struct list node;            /* among the running, for deadlines */
+    struct after *sleeping;
+    uint64_t deadline_ms; /* monotonic */
+    bool waiting_sql, waiting_conn, timed_out;
+    struct err doomed;             /* first SQL error, in case the handler swallows it */
+    struct failure own;            /* failures that the call does not know of */
+    const struct failure *failure; /* RUN_FAILED: call->failure or own */
+    void (*cb)(struct run *r, enum run_end end);
+    void *arg;
+};
+
+/* Starts gen's operation for req. conn NULL: a lazy run that begins with `begin` on a connection of
+ * its own, which the owner releases (r->conn, if not NULL, after the end). cb comes from inside or
+ * later. The call belongs to r until run_close. */
+void run_start(struct run *r, struct host *h, struct gen *g, const struct call_request *req,
+               struct pgconn *conn, const char *begin, uint64_t timeout_ms,
+               void (*cb)(struct run *r, enum run_end end), void *arg);
+void run_close(struct run *r); /* frees the call; r may be started again */
+void run_check_deadlines(struct host *h);
+#endif

@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/settle.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "core/dead.h"
+#include "core/outbox.h"
+#include "core/retry.h"
+#include "core/sweeper.h"
+#include "core/tx.h"
+#include <stdlib.h>
+#include <string.h>
+
+/* What is to become of a task, decided first, then made durable, then told. */
+struct verdict {
+    struct task *t;
+    struct pgconn *conn;
+    struct pgpool_waiter waiter;
+    int status;
+    char *code, *message, *details, *internal, *traceback;
+    bool result; /* INSERT the error as the request's result */
+    bool letter; /* INSERT a dead letter */
+    bool reply;
+    void (*again)(struct task *t); /* not NULL: only roll back, then run the task again so */
+    int64_t park_until;            /* ms epoch; 0: not parked */
+    int park_attempt;
+};
+
+static void write_it(struct verdict *v);
+static void roll_back_and_look(struct verdict *v);
+
+static void free_verdict(struct verdict *v) {
+    if (v->conn)
+        pgpool_release(v->t->h->pool, v->conn);
+    free(v->code);
+    free(v->message);
+    free(v->details);
+    free(v->internal);
+    free(v->traceback);
+    free(v);
+}
+
+static struct verdict *verdict_new(struct task *t, int status, const char *code,
+                                   const char *message, const char *details) {
+    struct verdict *v = xcalloc(1, sizeof *v);
+    v->t = t;
+    v->status = status;
+    v->code = xstrdup(code ? code : envelope_code_of(status));
+    v->message = xstrdup(message ? message : "");
+    v->details = xstrdup(details);
+    return v;
+}
+
+/* Someone else's outcome, or an unknown one: from the start, where dedup tells. */
+static void start_over(struct verdict *v, void (*how)(struct task *t)) {
+    struct task *t = v->t;
+    free_verdict(v);
+    how(t);
+}
+
+/* --- the end: durable by now --- */
+
+static void log_verdict(const struct verdict *v) {
+    const struct task *t = v->t;
+    const char *what = v->letter ? "dead letter" : v->park_until ? "will be tried again" : NULL;
+    if (!what)
+        return;
+    log_write(v->letter ? LOG_ERROR : LOG_WARN, what,
+              log_fields_(LOG_S("subject", t->msg->subject), LOG_S("request_id", t->env.id),
+                          LOG_I("attempt", t->env.attempt), LOG_I("status", v->status),
+                          LOG_S("code", v->code),
+                          LOG_S("error", v->internal ? v->internal : v->message),
+                          LOG_S("traceback", v->traceback)));
+}
+
+static void conclude(struct verdict *v) {
+    struct task *t = v->t;
+    struct stats *s = &t->h->stats;
+    s->parked += v->park_until != 0;
+    s->dead += v->letter;
+    s->failed += v->result && !v->letter;
+    s->refused += !v->result && !v->letter && !v->park_until;
+    log_verdict(v);
+    if (v->reply)
+        task_reply_error(t, v->status, v->code, v->message, v->details);
+    if (v->park_until)
+        sweeper_arm(t->h->sweeper, v->park_until);
+    const char *word = v->letter ? "+TERM" : "+ACK";
+    free_verdict(v);
+    task_end(t, word);
+}
+
+static void on_written(struct pgconn *c, const struct pgflight *f, void *arg) {
+    struct verdict *v = arg;
+    const struct err *err = NULL;
+    for (int i = 0; !f->lost && !err && i < f->n; i++)
+        err = pgres_err(f->res[i]);
+    if (!f->lost && !err && pgres_committed(f->res[f->n - 1])) {
+        conclude(v);
+        return;
+    }
+    bool taken = err && !strcmp(err->sqlstate, "23505");
+    if (taken && !v->t->input) { /* not even JSON: it never ran, and its id has an outcome */
+        v->result = false;
+        write_it(v);
+        return;
+    }
+    if (err && !taken)
+        log_error("an outcome could not be stored; the message waits", LOG_S("error", err->msg),
+                  LOG_S("request_id", v->t->env.id));
+    v->again = taken ? tx_run_again : tx_run_later;
+    roll_back_and_look(v);
+}
+
+static void add_result(const struct verdict *v) {
+    struct buf body = {0};
+    envelope_error_body(&body, v->code, v->message, v->details);
+    tx_add_result(v->conn, v->t, v->status, body.p);
+    buf_free(&body);
+}
+
+static void write_it(struct verdict *v) {
+    struct pgconn *c = v->conn;
+    if (pgconn_tx(c) != PGTX_IDLE) {
+        pgconn_add(c, "ROLLBACK", 0, NULL, 0);
+        pgconn_sync(c);
+    }
+    pgconn_add(c, "BEGIN ISOLATION LEVEL READ COMMITTED", 0, NULL, 0);
+    if (v->result)
+        add_result(v);
+    if (v->letter)
+        dead_add(c, v->t, &(struct death){v->code, v->message, v->internal, v->traceback});
+    if (v->park_until)
+        outbox_add_park(c, v->t, v->park_until, v->park_attempt);
+    pgconn_add(c, "COMMIT", 0, NULL, 0);
+    pgconn_sync(c);
+    pgconn_send(c, on_written, v);
+}
+
+/* --- before it: a connection without a transaction, and no outcome by a twin --- */
+
+static bool must_write(const struct verdict *v) {
+    return v->result || v->letter || v->park_until;
+}
+
+/* The failure may come from a twin on another host that committed meanwhile. */
+static void on_looked(struct pgconn *c, const struct pgflight *f, void *arg) {
+    struct verdict *v = arg;
+    const struct pgres *found = f->lost ? NULL : f->res[f->n - 1];
+    if (!found || pgres_status(found) != PGRES_ROWS_)
+        start_over(v, tx_run_later);
+    else if (pgres_rows(found) > 0)
+        start_over(v, tx_run_again);
+    else if (v->again)
+        start_over(v, v->again);
+    else if (must_write(v))
+        write_it(v);
+    else
+        conclude(v);
+}
+
+static void roll_back_and_look(struct verdict *v) {
+    struct list one;
+    list_init(&one);
+    list_push(&one, &v->t->member);
+    pgconn_add(v->conn, "ROLLBACK", 0, NULL, 0);
+    pgconn_sync(v->conn);
+    tx_add_dedup(v->conn, v->t->h, &one);
+    pgconn_sync(v->conn);
+    list_remove(&v->t->member);
+    pgconn_send(v->conn, on_looked, v);
+}
+
+static void on_conn(struct pgconn *conn, const struct err *err, void *arg) {
+    struct verdict *v = arg;
+    struct task *t = v->t;
+    v->conn = conn;
+    if (conn) {
+        write_it(v);
+    } else { /* the host is going away; the message comes again */
+        free_verdict(v);
+        task_end(t, NULL);
+    }
+}
+
+static void settle(struct verdict *v) {
+    if (v->conn)
+        roll_back_and_look(v);
+    else if (must_write(v))
+        pgpool_acquire(v->t->h->pool, &v->waiter, 0, on_conn, v);
+    else
+        conclude(v);
+}
+
+/* --- the table of DESIGN 5 --- */
+
+/* A caller may send these again under the same id and get another answer, so they are not stored.
+ */
+static bool is_transient(int status) {
+    return status == 401 || status == 403 || status == 408 || status == 425 || status == 429;
+}
+
+static bool sql_is_permanent(const char *state, int *status) {
+    *status = !strcmp(state, "23505") ? 409 : 400;
+    return !strcmp(state, "23505") || !strcmp(state, "23503") || !strcmp(state, "22P02");
+}
+
+/* Permanent: told to the caller; without one it is a dead letter, and an error of our own making
+ * (5xx) is both. */
+static void permanent(struct verdict *v, bool store) {
+    bool caller = task_has_caller(v->t);
+    v->letter = !caller || v->status >= 500;
+    v->result = store || v->letter;
+    v->reply = caller;
+}
+
+static void park(struct verdict *v, int64_t delay_ms) {
+    v->park_until = clock_db_ms() + delay_ms;
+    v->park_attempt = v->t->env.attempt + 1;
+}
+
+static void exhausted(struct verdict *v) {
+    v->letter = v->result = true;
+    v->reply = task_has_caller(v->t);
+}
+
+static void retry_or_die(struct verdict *v, int64_t delay_ms) {
+    const struct task *t = v->t;
+    if (t->env.attempt >= t->h->cfg->max_attempts)
+        exhausted(v);
+    else
+        park(v, delay_ms >= 0 ? delay_ms : retry_delay_ms(t->h->cfg, t->env.attempt));
+}
+
+static void decide(struct verdict *v, const struct failure *f) {
+    int status;
+    switch (f->kind) {
+    case FAIL_PERMANENT:
+        permanent(v, !f->in_middleware && !is_transient(v->status));
+        return;
+    case FAIL_INPUT:
+        permanent(v, false);
+        return;
+    case FAIL_SQL:
+        if (sql_is_permanent(f->sqlstate, &status)) {
+            v->status = status;
+            free(v->code);
+            v->code = xstrdup(envelope_code_of(status));
+            free(v->message);
+            v->message = xstrdup(status == 409 ? "this would be there twice (unique constraint)"
+                                               : "the values do not fit the database's rules");
+            permanent(v, true);
+            return;
+        }
+        break;
+    default:
+        break;
+    }
+    retry_or_die(v, f->retry_after_ms);
+}
+
+void settle_failure(struct task *t, struct pgconn *conn, const struct failure *f) {
+    struct verdict *v = verdict_new(t, f->status, f->code, f->message, f->details);
+    int status;
+    v->conn = conn;
+    v->internal = xstrdup(f->internal);
+    v->traceback = xstrdup(f->traceback);
+    if (f->kind == FAIL_SQL && sql_is_permanent(f->sqlstate, &status) && !t->sql_rerun) {
+        t->sql_rerun = true; /* a race may have a better answer: run it once more */
+        t->conflicts = 0;
+        v->again = tx_run_again;
+    } else {
+        decide(v, f);
+    }
+    settle(v);
+}
+
+void settle_refuse(struct task *t, int status, const char *code, const char *message,
+                   const char *issues, bool with_result) {
+    struct verdict *v = verdict_new(t, status, code, message, issues);
+    bool caller = task_has_caller(t);
+    v->letter = !caller;
+    v->result = !caller && with_result;
+    v->reply = caller;
+    settle(v);
+}
+
+void settle_delay(struct task *t) {
+    struct verdict *v = verdict_new(t, 200, "DELAYED", "", NULL);
+    v->park_until = t->env.target_at;
+    v->park_attempt = t->env.attempt;
+    settle(v);
+}
+
+#define NAK_STEP_MS 500
+
+void settle_unknown(struct task *t) {
+    if ((int64_t)(t->ack.delivered * NAK_STEP_MS) <= t->h->cfg->unknown_grace_ms) {
+        task_end(t, "-NAK {\"delay\":500000000}");
+        return;
+    }
+    struct verdict *v = verdict_new(t, 404, "NOT_FOUND", NULL, NULL);
+    free(v->message);
+    v->message = xasprintf("no operation has the path %.200s", t->subject);
+    v->reply = task_has_caller(t);
+    if (!v->reply)
+        retry_or_die(v, -1);
+    settle(v);
+}

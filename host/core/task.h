@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/* task - one message in hand, from its arrival to its ack. Loop thread only. A task has at most one
+ * pending operation. It ends exactly once, by task_end. */
+#ifndef RBF_TASK_H
+#define RBF_TASK_H
+#include "core/host.h"
+#include "core/intake.h"
+#include "vm/call.h"
+#include "wire/envelope.h"
+#include <uthash.h>
+
+struct task {
+    struct list node;   /* in host.tasks */
+    struct list member; /* in tx.members */
+    struct list twins;  /* tasks of the same request id that wait for this one's end */
+    struct list twin;   /* this one's place in such a list */
+    UT_hash_handle hh;  /* in host.running, by env.id */
+    struct host *h;
+    struct queue *q;
+    struct bus_msg *msg;
+    struct ack_subject ack; /* delivery count, stream, sequence, time */
+    struct envelope env;
+    const char *subject; /* without the app's prefix; within msg */
+    json_t *input;       /* NULL until parsed */
+    struct gen *gen;     /* reference; the generation this task finishes on */
+    int op;              /* index into gen->ops; -1: unknown path */
+    struct subject_params params;
+    struct call_request req;
+    int conflicts;    /* times it was run again in place */
+    bool sql_rerun;   /* it was run again once for 23505, 23503 or 22P02 */
+    bool leader;      /* it is in host.running */
+    uint64_t held_ms; /* monotonic: when NATS last heard of it */
+};
+
+/* Takes m. Checks what needs no database, then hands over to tx, query or settle. */
+void task_accept(struct host *h, struct queue *q, struct bus_msg *m);
+const struct gen_op *task_op(const struct task *t); /* NULL when the path is unknown */
+bool task_has_caller(const struct task *t);         /* somebody waits for a reply */
+/* Publishes the result to the caller, if there is one and NATS is up: else the message is not
+ * acked either, and comes again. */
+void task_reply(const struct task *t, int status, const char *body, size_t len);
+/* word: "+ACK", "+TERM", "-NAK …", or NULL: nothing is said to NATS (it comes again by itself).
+ * Frees t and starts a twin that waited. */
+void task_end(struct task *t, const char *word);
+/* Tells NATS of every task that waits longer than a third of its queue's ack_wait (+WPI). */
+void task_hold_all(struct host *h);
+/* JSON body and reply of an error. */
+void task_reply_error(const struct task *t, int status, const char *code, const char *message,
+                      const char *issues);
+/* Name of the message itself, the same at each delivery: "<stream>:<sequence>:<ns>". */
+void task_message_name(const struct task *t, struct buf *out);
+#endif

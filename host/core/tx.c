@@ -1,0 +1,422 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/tx.h"
+#include "base/clock.h"
+#include "base/jsonval.h"
+#include "base/log.h"
+#include "core/lane.h"
+#include "core/outbox.h"
+#include "core/retry.h"
+#include "core/run.h"
+#include "core/settle.h"
+#include "pg/pgarray.h"
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MAX_CONFLICTS 10 /* reruns in place; then it is parked like any other failure */
+
+struct tx {
+    struct host *h;
+    struct list members; /* struct task.member, in the order they run */
+    struct pgconn *conn; /* lent from the pool */
+    struct pgpool_waiter waiter;
+    struct lane *lane; /* NULL: unknown operation */
+    struct lane_waiter turn;
+    bool conflicted;
+    struct run run;    /* of the member under way */
+    int stored_status; /* of a stored result, while its caller's middleware is checked */
+    struct buf stored;
+};
+
+static void on_conn(struct pgconn *conn, const struct err *err, void *arg);
+
+static struct task *first(struct tx *tx) {
+    return container_of(tx->members.next, struct task, member);
+}
+
+static void on_turn(void *arg) {
+    struct tx *tx = arg;
+    pgpool_acquire(tx->h->pool, &tx->waiter, 0, on_conn, tx);
+}
+
+void tx_run(struct task *t) {
+    struct tx *tx = xcalloc(1, sizeof *tx);
+    tx->h = t->h;
+    list_init(&tx->members);
+    list_push(&tx->members, &t->member);
+    if (t->op < 0) {
+        on_turn(tx);
+        return;
+    }
+    tx->lane = lane_of(t->h, task_op(t));
+    lane_enter(tx->lane, &tx->turn, t->conflicts > 0, on_turn, tx);
+}
+
+static void run_now(void *arg) {
+    tx_run(arg);
+}
+
+void tx_run_again(struct task *t) {
+    int64_t most = 4LL << (t->conflicts < 6 ? t->conflicts : 6); /* 8 ms … 256 ms */
+    after_ms(t->h->loop, (uint64_t)retry_random(1, most), run_now, t);
+}
+
+void tx_run_later(struct task *t) {
+    after_ms(t->h->loop, (uint64_t)retry_random(250, 1000), run_now, t);
+}
+
+static void tx_free(struct tx *tx) {
+    if (tx->conn)
+        pgpool_release(tx->h->pool, tx->conn);
+    if (tx->lane)
+        lane_leave(tx->lane, tx->conflicted);
+    buf_free(&tx->stored);
+    free(tx);
+}
+
+static void on_rolled_back(struct pgconn *c, const struct pgflight *f, void *arg) {
+    tx_free(arg);
+}
+
+/* The members are gone (or run again by themselves): ends what is left of the transaction. */
+static void tx_close(struct tx *tx) {
+    if (!tx->conn || pgconn_dead(tx->conn) || pgconn_tx(tx->conn) == PGTX_IDLE) {
+        tx_free(tx);
+        return;
+    }
+    pgconn_add(tx->conn, "ROLLBACK", 0, NULL, 0);
+    pgconn_sync(tx->conn);
+    pgconn_send(tx->conn, on_rolled_back, tx);
+}
+
+/* Takes the only member out, so that it may be handed on. */
+static struct task *take(struct tx *tx) {
+    struct task *t = first(tx);
+    list_remove(&t->member);
+    return t;
+}
+
+/* --- flight 1: dedup, BEGIN --- */
+
+void tx_add_dedup(struct pgconn *c, struct host *h, struct list *members) {
+    struct buf ids = {0};
+    pgarray_open(&ids);
+    list_each(members, it) pgarray_add(&ids, container_of(it, struct task, member)->env.id);
+    pgarray_close(&ids);
+    /* The lateral form keeps the key's index whatever the table's statistics say; "= ANY" became a
+     * scan of the namespace as the table grew. */
+    pgconn_add(c,
+               "SELECT u.number, r.status, r.data, r.requested_path, r.requested_input"
+               " FROM unnest($2::text[]) WITH ORDINALITY u(id, number) CROSS JOIN LATERAL"
+               " (SELECT * FROM rbf_results WHERE namespace = $1 AND request_id = u.id LIMIT 1) r",
+               2, (const char *const[]){h->cfg->namespace_, ids.p}, 0);
+    buf_free(&ids);
+}
+
+/* The session's limits fit the default timeout (pgconn.c); an operation with another one gets its
+ * own, so that a stopped host cannot hold locks for much longer than the handler may run. */
+static void add_limits(struct pgconn *c, int64_t timeout_ms) {
+    char statement[24], lock[24], idle[24];
+    if (timeout_ms == 25000)
+        return;
+    snprintf(statement, sizeof statement, "%" PRId64, timeout_ms);
+    snprintf(lock, sizeof lock, "%" PRId64, timeout_ms * 4 / 5 + 1);
+    snprintf(idle, sizeof idle, "%" PRId64, timeout_ms + 2000);
+    pgconn_add(c,
+               "SELECT set_config('statement_timeout', $1, true), set_config('lock_timeout', $2,"
+               " true), set_config('idle_in_transaction_session_timeout', $3, true)",
+               3, (const char *const[]){statement, lock, idle}, 0);
+}
+
+static void on_ran(struct run *r, enum run_end end);
+static void on_checked(struct run *r, enum run_end end);
+
+static uint64_t timeout_of(const struct task *t) {
+    return (uint64_t)task_op(t)->timeout_ms;
+}
+
+/* A stored result exists: the caller gets it, once the middleware let it pass again. */
+static void duplicate(struct tx *tx, struct task *t, const struct pgres *r) {
+    const char *path = pgres_value(r, 0, 3, NULL), *data = pgres_value(r, 0, 2, NULL);
+    size_t len;
+    const char *input = pgres_value(r, 0, 4, &len);
+    bool same =
+        !strcmp(path, t->msg->subject) && jsonval_same_text(input, len, t->msg->data, t->msg->len);
+    t->h->stats.duplicates += same;
+    if (!same) {
+        settle_refuse(take(tx), 409, "REQUEST_ID_CONFLICT",
+                      "this request id was used for another request; send a new one", NULL, false);
+        tx_close(tx);
+    } else if (!task_has_caller(t)) {
+        task_end(take(tx), "+ACK");
+        tx_close(tx);
+    } else {
+        tx->stored_status = atoi(pgres_value(r, 0, 1, NULL));
+        buf_puts(&tx->stored, data ? data : "null");
+        t->req.middleware_only = true;
+        run_start(&tx->run, tx->h, t->gen, &t->req, tx->conn, NULL, timeout_of(t), on_checked, tx);
+    }
+}
+
+/* What jsonb gives back has spaces; the first reply had none. */
+static void reply_stored(struct task *t, int status, const struct buf *stored) {
+    struct buf out = {0};
+    json_t *v = jsonval_read(stored->p, stored->len, NULL);
+    if (v)
+        jsonval_write(&out, v);
+    else
+        buf_put(&out, stored->p, stored->len);
+    json_decref(v);
+    task_reply(t, status, out.p, out.len);
+    buf_free(&out);
+}
+
+static void on_checked(struct run *r, enum run_end end) {
+    struct tx *tx = r->arg;
+    struct task *t = take(tx);
+    t->req.middleware_only = false;
+    if (end == RUN_DONE) {
+        reply_stored(t, tx->stored_status, &tx->stored);
+        task_end(t, "+ACK");
+    } else if (end == RUN_FAILED) {
+        const struct failure *f = r->failure;
+        task_reply_error(t, f->status, f->code, f->message, f->details);
+        task_end(t, "+ACK");
+    } else {
+        tx_run_later(t);
+    }
+    run_close(r);
+    tx_close(tx);
+}
+
+static void run_first(struct tx *tx) {
+    struct task *t = first(tx);
+    run_start(&tx->run, tx->h, t->gen, &t->req, tx->conn, NULL, timeout_of(t), on_ran, tx);
+}
+
+/* Dedup comes before everything that ends a message: one that had its effect is answered with it,
+ * even if it has expired or its path is gone since. */
+static void decide(struct tx *tx, const struct pgres *stored) {
+    struct task *t = first(tx);
+    int64_t now = clock_db_ms();
+    if (pgres_rows(stored) > 0 && (t->op >= 0 || !task_has_caller(t))) {
+        duplicate(tx, t, stored);
+        return;
+    }
+    if (t->op >= 0 && !t->env.expires_at && !t->env.target_at) {
+        run_first(tx);
+        return;
+    }
+    bool expired = t->env.expires_at && t->env.expires_at <= now;
+    if (!expired && t->env.target_at <= now && t->op >= 0) {
+        run_first(tx);
+        return;
+    }
+    take(tx);
+    tx_close(tx);
+    if (expired) {
+        t->h->stats.expired++;
+        settle_refuse(t, 410, "EXPIRED", "Expires-At has passed", NULL, true);
+    } else if (t->env.target_at > now) {
+        settle_delay(t);
+    } else {
+        settle_unknown(t);
+    }
+}
+
+/* Our own statements failed: not the message's fault, so it waits until that is mended. */
+static void trouble(struct tx *tx, const struct err *err) {
+    struct task *t = take(tx);
+    if (err)
+        log_error("PostgreSQL refused a statement of the host; the message waits",
+                  LOG_S("error", err->msg), LOG_S("sqlstate", err->sqlstate),
+                  LOG_S("request_id", t->env.id));
+    tx_close(tx);
+    tx_run_later(t);
+}
+
+static const struct err *first_error(const struct pgflight *f) {
+    for (int i = 0; i < f->n; i++)
+        if (pgres_status(f->res[i]) == PGRES_FAILED)
+            return pgres_err(f->res[i]);
+    return NULL;
+}
+
+static void on_begun(struct pgconn *c, const struct pgflight *f, void *arg) {
+    struct tx *tx = arg;
+    const struct err *err = f->lost ? NULL : first_error(f);
+    if (f->lost || err)
+        trouble(tx, err);
+    else
+        decide(tx, f->res[0]);
+}
+
+static void on_conn(struct pgconn *conn, const struct err *err, void *arg) {
+    struct tx *tx = arg;
+    struct task *t = first(tx);
+    tx->conn = conn;
+    if (!conn) { /* the host is going away; the message comes again */
+        task_end(take(tx), NULL);
+        tx_close(tx);
+        return;
+    }
+    tx_add_dedup(conn, tx->h, &tx->members);
+    pgconn_sync(conn); /* BEGIN may not follow a statement in the same implicit transaction */
+    pgconn_add(conn, "BEGIN ISOLATION LEVEL SERIALIZABLE", 0, NULL, 0);
+    if (t->op >= 0)
+        add_limits(conn, task_op(t)->timeout_ms);
+    pgconn_sync(conn);
+    pgconn_send(conn, on_begun, tx);
+}
+
+/* --- the last flight: results, outbox rows, COMMIT --- */
+
+void tx_add_result(struct pgconn *c, const struct task *t, int status, const char *data) {
+    char code[12];
+    snprintf(code, sizeof code, "%d", status);
+    /* A payload that is no text cannot be stored as TEXT; such a request never ran, and its own
+     * redelivery is refused before anything is compared. */
+    const char *input = t->input ? xmemdup(t->msg->data, t->msg->len) : NULL;
+    pgconn_add(c,
+               "INSERT INTO rbf_results (namespace, request_id, requested_path, requested_input,"
+               " data, status, code_version) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+               7,
+               (const char *const[]){t->h->cfg->namespace_, t->env.id, t->msg->subject,
+                                     input ? input : "", data, code, t->gen->version},
+               0);
+    free((void *)input);
+}
+
+/* Rolled back and run again at once or after a pause; the stored outcome of a twin is found then.
+ */
+static void again(struct tx *tx) {
+    struct task *t = take(tx);
+    run_close(&tx->run);
+    tx_close(tx);
+    tx_run_again(t);
+}
+
+static void conflict(struct tx *tx) {
+    struct task *t = first(tx);
+    t->h->stats.conflicts++;
+    tx->conflicted = true;
+    log_debug("conflict", LOG_S("operation", task_op(t)->path), LOG_S("request_id", t->env.id),
+              LOG_I("time", t->conflicts + 1));
+    if (++t->conflicts <= MAX_CONFLICTS) {
+        again(tx);
+        return;
+    }
+    struct failure f = {.kind = FAIL_ERROR,
+                        .status = 500,
+                        .code = "CONCURRENCY_CONFLICT",
+                        .message = "too many concurrent changes of the same rows",
+                        .internal = "serialization failure, 10 times in a row",
+                        .retry_after_ms = -1};
+    t->conflicts = 0;
+    struct pgconn *conn = tx->conn;
+    take(tx);
+    run_close(&tx->run);
+    tx->conn = NULL;
+    tx_close(tx);
+    settle_failure(t, conn, &f);
+}
+
+static void failed(struct tx *tx, const struct failure *f) {
+    struct task *t = take(tx);
+    struct pgconn *conn = tx->conn;
+    struct failure copy = *f;
+    if (copy.retry_after_ms < 0)
+        copy.retry_after_ms = tx->run.call->retry_delay_ms;
+    tx->conn = NULL; /* settle's now */
+    settle_failure(t, conn, &copy);
+    run_close(&tx->run);
+    tx_close(tx);
+}
+
+static void failed_sql(struct tx *tx, const struct err *err) {
+    struct failure f = {.kind = FAIL_SQL,
+                        .status = 500,
+                        .code = "INTERNAL_SERVER_ERROR",
+                        .message = "Internal server error",
+                        .internal = (char *)err->msg,
+                        .retry_after_ms = -1};
+    memcpy(f.sqlstate, err->sqlstate, sizeof f.sqlstate);
+    failed(tx, &f);
+}
+
+static void committed(struct tx *tx) {
+    struct task *t = take(tx);
+    t->h->stats.done++;
+    pgpool_release(tx->h->pool, tx->conn);
+    tx->conn = NULL;
+    task_reply(t, 200, tx->run.call->result, tx->run.call->result_len);
+    outbox_publish(tx->h, t, &tx->run.call->effects);
+    task_end(t, "+ACK");
+    run_close(&tx->run);
+    tx_close(tx);
+}
+
+static void on_committed(struct pgconn *c, const struct pgflight *f, void *arg) {
+    struct tx *tx = arg;
+    const struct err *err = f->lost ? NULL : first_error(f);
+    if (f->lost) {
+        run_close(&tx->run);
+        trouble(tx, NULL); /* committed or not: the dedup lookup will tell */
+    } else if (!err && pgres_committed(f->res[f->n - 1])) {
+        committed(tx);
+    } else if (err && (!strcmp(err->sqlstate, "40001") || !strcmp(err->sqlstate, "40P01"))) {
+        conflict(tx);
+    } else if (err && !strcmp(err->sqlstate, "23505") && pgres_err(f->res[0])) {
+        again(tx); /* a twin on another host committed first */
+    } else {
+        struct err unknown;
+        err_set(&unknown, ERR_PG, "COMMIT did not commit");
+        failed_sql(tx, err ? err : &unknown);
+    }
+}
+
+/* What NATS would refuse must fail now: after COMMIT it would be lost. */
+static const char *too_large(struct tx *tx, struct buf *why) {
+    size_t most = bus_max_payload(tx->h->bus);
+    const struct effect *e = outbox_too_large(tx->h, &tx->run.call->effects);
+    if (tx->run.call->result_len + 1024 > most)
+        buf_printf(why,
+                   "the result has %zu bytes, NATS takes %zu: return less, or raise the "
+                   "server's max_payload",
+                   tx->run.call->result_len, most);
+    else if (e)
+        buf_printf(why,
+                   "the message to %s is larger than the %zu bytes that NATS takes: send "
+                   "less, or raise the server's max_payload",
+                   e->subject, most);
+    return why->p;
+}
+
+static void on_ran(struct run *r, enum run_end end) {
+    struct tx *tx = r->arg;
+    struct task *t = first(tx);
+    struct buf why = {0};
+    if (end == RUN_CONFLICT) {
+        conflict(tx);
+    } else if (end == RUN_LOST) {
+        run_close(r);
+        trouble(tx, NULL);
+    } else if (end == RUN_FAILED) {
+        failed(tx, r->failure);
+    } else if (too_large(tx, &why)) {
+        struct failure f = {.kind = FAIL_PERMANENT,
+                            .status = 500,
+                            .code = "PAYLOAD_TOO_LARGE",
+                            .message = why.p,
+                            .internal = why.p,
+                            .retry_after_ms = -1};
+        failed(tx, &f);
+    } else {
+        tx_add_result(tx->conn, t, 200, r->call->result);
+        outbox_add_insert(tx->conn, t, &r->call->effects);
+        pgconn_add(tx->conn, "COMMIT", 0, NULL, 0);
+        pgconn_sync(tx->conn);
+        pgconn_send(tx->conn, on_committed, tx);
+    }
+    buf_free(&why);
+}

@@ -1,0 +1,412 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/worker.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "core/after.h"
+#include "core/intake.h"
+#include "core/lane.h"
+#include "core/outbox.h"
+#include "core/reload.h"
+#include "core/run.h"
+#include "core/sweeper.h"
+#include "core/task.h"
+#include "pg/migrate.h"
+#include "wire/ctl.h"
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define TICK_MS 50 /* deadlines of handlers, +WPI, end of a drain */
+#define BEAT_MS 1000
+#define CONNECT_TIMEOUT_MS 5000
+
+struct worker {
+    struct host h;
+    uv_loop_t loop;
+    uv_pipe_t ctl;
+    uv_timer_t tick, beat;
+    uv_signal_t term, interrupt;
+    struct buf in; /* bytes of the supervisor, not yet a whole frame */
+    struct reload *reload;
+    char *sql_dir;
+    bool started, fatal, closing, echo_sent;
+    uint64_t drain_deadline_ms;
+};
+
+/* --- to the supervisor --- */
+
+struct out {
+    uv_write_t req;
+    struct buf bytes;
+};
+
+static void on_written(uv_write_t *req, int status) {
+    struct out *o = req->data;
+    buf_free(&o->bytes);
+    free(o);
+}
+
+static void tell(struct worker *w, enum ctl_type type, uint32_t number, const void *p, size_t n) {
+    struct out *o = xcalloc(1, sizeof *o);
+    ctl_put(&o->bytes, type, number, p, n);
+    o->req.data = o;
+    uv_buf_t b = uv_buf_init(o->bytes.p, (unsigned)o->bytes.len);
+    int sent = uv_try_write((uv_stream_t *)&w->ctl, &b, 1); /* mostly all: also when we end now */
+    if (sent > 0)
+        b = uv_buf_init(b.base + sent, (unsigned)(b.len - (size_t)sent));
+    if (!b.len)
+        on_written(&o->req, 0);
+    else if (uv_write(&o->req, (uv_stream_t *)&w->ctl, &b, 1, on_written))
+        on_written(&o->req, 0);
+}
+
+static void stop(struct worker *w);
+
+static void fatal(struct worker *w, const char *message) {
+    if (w->fatal)
+        return;
+    w->fatal = true;
+    log_error("worker cannot start", LOG_S("error", message));
+    tell(w, CTL_FATAL, 0, message, strlen(message));
+    stop(w);
+}
+
+/* --- the end --- */
+
+static void on_close_walk(uv_handle_t *handle, void *arg) {
+    if (!uv_is_closing(handle) && (handle->data == arg))
+        uv_close(handle, NULL);
+}
+
+static void log_stopped(const struct host *h) {
+    const struct stats *s = &h->stats;
+    log_info("worker stopped", LOG_I("done", s->done), LOG_I("queries", s->queries),
+             LOG_I("duplicates", s->duplicates), LOG_I("refused", s->refused),
+             LOG_I("failed", s->failed), LOG_I("expired", s->expired),
+             LOG_I("conflicts", s->conflicts), LOG_I("parked", s->parked), LOG_I("dead", s->dead),
+             LOG_I("naks", s->naks), LOG_I("twins", s->twins), LOG_I("redelivered", s->redelivered),
+             LOG_I("published", s->published), LOG_I("swept", s->swept), LOG_I("held", s->held),
+             LOG_I("in_hand", h->n_tasks));
+}
+
+static void close_all(void *arg) {
+    struct worker *w = arg;
+    struct host *h = &w->h;
+    if (w->started)
+        log_stopped(h);
+    if (h->n_tasks) /* out of time: tasks hold timers and connections; nothing of theirs is acked */
+        _exit(w->fatal ? 1 : 0);
+    if (h->pool)
+        pgpool_delete(h->pool); /* tasks that wait for a connection end here */
+    intake_delete(h->intake);
+    sweeper_delete(h->sweeper);
+    outbox_delete(h->outbox);
+    if (h->bus)
+        bus_delete(h->bus);
+    uv_walk(&w->loop, on_close_walk, w);
+}
+
+/* From the loop, as the caller may be inside a callback of what is to be closed. */
+static void stop(struct worker *w) {
+    if (w->closing)
+        return;
+    w->closing = true;
+    w->h.draining = true;
+    uv_timer_stop(&w->tick);
+    after_ms(&w->loop, 0, close_all, w);
+}
+
+static void on_echo(const struct bus_msg *msg, const struct err *err, void *arg) {
+    stop(arg);
+}
+
+/* What the server sent before it read our last word has been given back by then. */
+static void say_last_word(struct worker *w) {
+    struct err err;
+    w->echo_sent = true;
+    if (!bus_up(w->h.bus) || !bus_echo(w->h.bus, 1000, on_echo, w, &err))
+        stop(w);
+}
+
+static void check_drained(struct worker *w) {
+    struct host *h = &w->h;
+    bool late = clock_mono_ms() >= w->drain_deadline_ms;
+    if (w->echo_sent)
+        return;
+    if (late)
+        log_warn("shutdown timeout: what is in hand will be redelivered",
+                 LOG_I("tasks", h->n_tasks));
+    if (late || (!h->n_tasks && outbox_idle(h->outbox) && sweeper_idle(h->sweeper)))
+        say_last_word(w);
+}
+
+static void drain(struct worker *w) {
+    struct host *h = &w->h;
+    if (h->draining)
+        return;
+    h->draining = true;
+    if (!w->started) {
+        stop(w);
+        return;
+    }
+    log_info("draining", LOG_I("tasks", h->n_tasks));
+    w->drain_deadline_ms = clock_mono_ms() + (uint64_t)h->cfg->shutdown_timeout_ms;
+    intake_drain(h->intake);
+    sweeper_stop(h->sweeper);
+    check_drained(w);
+}
+
+static void on_signal(uv_signal_t *s, int number) {
+    struct worker *w = s->data;
+    if (w->h.draining)
+        _exit(1); /* the second: nothing is lost, only redelivered */
+    drain(w);
+}
+
+/* --- the start: once the first generation is committed --- */
+
+static void on_bus_change(bool up, void *arg) {
+    struct worker *w = arg;
+    log_write(up ? LOG_INFO : LOG_WARN, up ? "NATS is back" : "NATS is away; waiting",
+              log_fields_(LOG_I("in_hand", w->h.n_tasks)));
+    if (up && w->h.intake)
+        intake_refresh(w->h.intake);
+}
+
+/* NATS refused us for good: the supervisor starts another worker, which may be luckier. */
+static void on_bus_closed(const struct err *why, void *arg) {
+    struct worker *w = arg;
+    log_error("NATS closed the connection for good", LOG_S("error", why->msg));
+    w->fatal = true;
+    stop(w);
+}
+
+static void on_pool_change(bool up, void *arg) {
+    struct worker *w = arg;
+    if (w->h.intake)
+        intake_refresh(w->h.intake);
+}
+
+static void on_queues_ready(const struct err *err, void *arg) {
+    struct worker *w = arg;
+    const struct gen *g = w->h.gen;
+    if (err && !w->started) {
+        fatal(w, err->msg);
+        return;
+    }
+    if (!w->started) {
+        w->started = true;
+        sweeper_start(w->h.sweeper);
+        log_info("worker ready", LOG_S("version", g->version), LOG_I("operations", g->n_ops));
+    }
+    tell(w, CTL_LIVE, g->number, NULL, 0);
+}
+
+static int need(const char *value, const char *variable, const char *flag, struct err *err) {
+    if (value && *value)
+        return 0;
+    return err_set(
+        err, ERR_CONFIG,
+        "%s is missing: set it, or pass %s URL (or run `rbf dev`, which starts a private "
+        "server)",
+        variable, flag);
+}
+
+static int connect_servers(struct worker *w, struct err *err) {
+    struct host *h = &w->h;
+    struct config *c = h->cfg;
+    struct buf name = {0};
+    if (need(c->database_url, "DATABASE_URL", "--database-url", err) ||
+        need(c->nats_url, "NATS_URL", "--nats-url", err) ||
+        migrate_check(c->database_url, w->sql_dir, err))
+        return -1;
+    buf_printf(&name, "rbf %s %d", c->namespace_, (int)getpid());
+    struct bus_options o = {.url = c->nats_url,
+                            .name = name.p,
+                            .connect_timeout_ms = CONNECT_TIMEOUT_MS,
+                            .on_change = on_bus_change,
+                            .on_closed = on_bus_closed,
+                            .arg = w};
+    h->bus = bus_new(&w->loop, &o, err);
+    buf_free(&name);
+    if (!h->bus)
+        return -1;
+    h->pool = pgpool_new(&w->loop, c->database_url, (int)c->connections);
+    pgpool_on_change(h->pool, on_pool_change, w);
+    return 0;
+}
+
+static int check_namespace(const struct config *c, const struct gen *g, struct err *err) {
+    for (int i = 0; i < g->n_queues && strcmp(c->namespace_, "default") && !*c->subject_prefix; i++)
+        if (!g->queues[i].stream)
+            return err_set(err, ERR_CONFIG,
+                           "namespace '%s' would share the stream of queue '%s' with the default "
+                           "namespace: set subjectPrefix, or give the queue its own `stream` and "
+                           "`subject`",
+                           c->namespace_, g->queues[i].name);
+    return 0;
+}
+
+static int start(struct worker *w, struct err *err) {
+    struct host *h = &w->h;
+    if (config_from_main_lua(h->cfg, h->gen->options, strlen(h->gen->options), err) ||
+        check_namespace(h->cfg, h->gen, err) || connect_servers(w, err))
+        return -1;
+    h->outbox = outbox_new(h);
+    h->sweeper = sweeper_new(h);
+    h->intake = intake_new(h);
+    intake_apply(h->intake, on_queues_ready, w);
+    return 0;
+}
+
+/* --- from the supervisor --- */
+
+static void on_built(uint32_t number, const struct gen *g, const struct err *err, void *arg) {
+    struct worker *w = arg;
+    struct buf text = {0};
+    if (g) {
+        gen_describe(g, &text);
+        tell(w, CTL_PREPARED, number, text.p, text.len);
+    } else {
+        tell(w, CTL_REFUSED, number, err->msg, strlen(err->msg));
+    }
+    buf_free(&text);
+}
+
+/* One pointer is swapped; what is under way keeps its own generation. */
+static void go_live(struct worker *w, uint32_t number) {
+    struct gen *g = reload_take(w->reload, number), *old = w->h.gen;
+    struct err err;
+    if (!g || w->h.draining) {
+        if (g)
+            gen_unref(g);
+        return;
+    }
+    w->h.gen = g;
+    if (old) {
+        gen_unref(old);
+        intake_apply(w->h.intake, on_queues_ready, w);
+    } else if (start(w, &err)) {
+        fatal(w, err.msg);
+    }
+}
+
+static void on_frame(struct worker *w, const struct ctl_frame *f) {
+    switch (f->type) {
+    case CTL_PREPARE:
+        reload_prepare(w->reload, f->number, f->payload, f->len);
+        return;
+    case CTL_COMMIT:
+        go_live(w, f->number);
+        return;
+    case CTL_ABORT:
+        reload_drop(w->reload);
+        return;
+    case CTL_DRAIN:
+        drain(w);
+        return;
+    default:
+        return;
+    }
+}
+
+static void take_frames(struct worker *w) {
+    struct ctl_frame f;
+    size_t used;
+    int got = 0;
+    while (!w->closing && (got = ctl_take(&w->in, &f, &used)) == 1) {
+        on_frame(w, &f);
+        memmove(w->in.p, w->in.p + used, w->in.len - used);
+        w->in.len -= used;
+    }
+    if (got < 0)
+        fatal(w, "the supervisor's stream is broken");
+}
+
+static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *b) {
+    struct worker *w = handle->data;
+    buf_reserve(&w->in, 65536);
+    *b = uv_buf_init(w->in.p + w->in.len, (unsigned)(w->in.cap - w->in.len - 1));
+}
+
+static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *b) {
+    struct worker *w = s->data;
+    if (n < 0) { /* the supervisor is gone: finish what is in hand and go too */
+        uv_read_stop(s);
+        drain(w);
+        return;
+    }
+    w->in.len += (size_t)n;
+    take_frames(w);
+}
+
+/* --- the process --- */
+
+static void on_tick(uv_timer_t *timer) {
+    struct worker *w = timer->data;
+    if (!w->h.pool)
+        return;
+    run_check_deadlines(&w->h);
+    task_hold_all(&w->h);
+    if (w->h.draining && w->started)
+        check_drained(w);
+}
+
+static void on_beat(uv_timer_t *timer) {
+    tell(timer->data, CTL_BEAT, 0, NULL, 0);
+}
+
+static void start_timer(struct worker *w, uv_timer_t *timer, uv_timer_cb cb, uint64_t ms) {
+    uv_timer_init(&w->loop, timer);
+    timer->data = w;
+    uv_timer_start(timer, cb, ms, ms);
+}
+
+static void start_signal(struct worker *w, uv_signal_t *s, int number) {
+    uv_signal_init(&w->loop, s);
+    s->data = w;
+    uv_signal_start(s, on_signal, number);
+}
+
+static int open_ctl(struct worker *w) {
+    uv_pipe_init(&w->loop, &w->ctl, 0);
+    w->ctl.data = w;
+    if (uv_pipe_open(&w->ctl, CTL_FD)) {
+        log_error("a worker is started by `rbf run` or `rbf dev`, not by hand");
+        return -1;
+    }
+    return uv_read_start((uv_stream_t *)&w->ctl, on_alloc, on_read);
+}
+
+static void free_worker(struct worker *w) {
+    reload_delete(w->reload);
+    lanes_delete(&w->h);
+    if (w->h.gen)
+        gen_unref(w->h.gen);
+    buf_free(&w->in);
+    free(w->sql_dir);
+}
+
+int worker_main(struct config *cfg, const char *share_dir) {
+    struct worker w = {.h = {.cfg = cfg}};
+    char *lua_dir = xasprintf("%s/lua", share_dir);
+    w.sql_dir = xasprintf("%s/sql", share_dir);
+    w.h.loop = &w.loop;
+    list_init(&w.h.tasks);
+    list_init(&w.h.runs);
+    uv_loop_init(&w.loop);
+    if (open_ctl(&w))
+        return 1;
+    signal(SIGPIPE, SIG_IGN);
+    w.reload = reload_new(&w.loop, lua_dir, on_built, &w);
+    free(lua_dir);
+    start_timer(&w, &w.tick, on_tick, TICK_MS);
+    start_timer(&w, &w.beat, on_beat, BEAT_MS);
+    start_signal(&w, &w.term, SIGTERM);
+    start_signal(&w, &w.interrupt, SIGINT);
+    uv_run(&w.loop, UV_RUN_DEFAULT);
+    free_worker(&w);
+    uv_loop_close(&w.loop);
+    return w.fatal ? 1 : 0;
+}

@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: MIT */
+#include "pg/migrate.h"
+#include "base/id.h"
+#include "base/log.h"
+#include "pg/pgparams.h"
+#include "pg/pgres.h"
+#include "pg/sqltext.h"
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <libpq-fe.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Any number that no app uses by chance: "rbfmigr" in ASCII. */
+#define LOCK_SQL "SELECT pg_advisory_lock(32196339406825330)"
+#define TABLE_SQL                                                                                  \
+    "CREATE TABLE IF NOT EXISTS rbf_migrations (owner TEXT NOT NULL, name TEXT NOT NULL, "         \
+    "checksum TEXT NOT NULL, applied_at BIGINT NOT NULL, PRIMARY KEY (owner, name))"
+#define RECORD_SQL                                                                                 \
+    "INSERT INTO rbf_migrations (owner, name, checksum, applied_at) VALUES ($1, $2, $3, "          \
+    "(EXTRACT(EPOCH FROM clock_timestamp()) * 1000)::bigint)"
+
+/* ---- the folder ---- */
+
+struct files {
+    struct dirent **list;
+    int n;
+};
+
+static int is_sql(const struct dirent *d) {
+    size_t n = strlen(d->d_name);
+    return n > 4 && d->d_name[0] != '.' && strcmp(d->d_name + n - 4, ".sql") == 0;
+}
+
+/* By number, so that 10_x follows 9_x; of equal number by name. */
+static int by_number(const struct dirent **a, const struct dirent **b) {
+    unsigned long x = strtoul((*a)->d_name, NULL, 10), y = strtoul((*b)->d_name, NULL, 10);
+    return x != y ? (x > y) - (x < y) : strcmp((*a)->d_name, (*b)->d_name);
+}
+
+static void files_free(struct files *f) {
+    for (int i = 0; i < f->n; i++)
+        free(f->list[i]);
+    free(f->list);
+    *f = (struct files){0};
+}
+
+static int files_read(struct files *f, const char *dir, struct err *err) {
+    *f = (struct files){0};
+    int n = scandir(dir, &f->list, is_sql, by_number);
+    if (n < 0 && errno == ENOENT)
+        return 0;
+    if (n < 0)
+        return err_set(err, ERR_SYS, "cannot read the folder %s: %s", dir, strerror(errno));
+    f->n = n;
+    for (int i = 0; i < n; i++) {
+        const char *name = f->list[i]->d_name;
+        if (isdigit((unsigned char)name[0]))
+            continue;
+        err_set(err, ERR_CONFIG,
+                "%s/%s: a migration's name begins with its number, like 001_%s: rename it", dir,
+                name, name);
+        files_free(f);
+        return -1;
+    }
+    return 0;
+}
+
+static int read_file(const char *dir, const char *name, struct buf *out, struct err *err) {
+    char *path = xasprintf("%s/%s", dir, name);
+    FILE *in = fopen(path, "re");
+    char block[4096];
+    int rc = 0;
+    for (size_t n; in && (n = fread(block, 1, sizeof block, in)) > 0;)
+        buf_put(out, block, n);
+    buf_put(out, "", 0); /* never NULL, so that an empty file is "" */
+    if (!in || ferror(in))
+        rc = err_set(err, ERR_SYS, "cannot read %s: %s", path, strerror(errno));
+    else if (out->p && strlen(out->p) != out->len)
+        rc = err_set(err, ERR_CONFIG, "%s holds a NUL byte: SQL is text in UTF-8", path);
+    if (in)
+        fclose(in);
+    free(path);
+    return rc;
+}
+
+/* ---- the server ---- */
+
+static void on_notice(void *arg, const PGresult *r) {
+    log_debug("notice of PostgreSQL",
+              LOG_S("notice", PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY)));
+}
+
+static PGconn *open_pg(const char *url, struct err *err) {
+    struct pgparams params;
+    if (pgparams_make(&params, url, PGPARAMS_COMMAND, err) != 0) {
+        pgparams_free(&params);
+        return NULL;
+    }
+    PGconn *pg = PQconnectdbParams(params.keys, params.values, 1);
+    pgparams_free(&params);
+    PQsetNoticeReceiver(pg, on_notice, NULL);
+    if (PQstatus(pg) == CONNECTION_OK)
+        return pg;
+    pgparams_explain(PQerrorMessage(pg), err);
+    PQfinish(pg);
+    return NULL;
+}
+
+/* One statement of ours; its rows, or NULL with err. */
+static PGresult *ask(PGconn *pg, const char *sql, int n, const char *const *params,
+                     struct err *err) {
+    PGresult *r = PQexecParams(pg, sql, n, NULL, params, NULL, NULL, 0);
+    ExecStatusType s = PQresultStatus(r);
+    if (s == PGRES_TUPLES_OK || s == PGRES_COMMAND_OK)
+        return r;
+    pgres_explain(r, err);
+    if (PQstatus(pg) == CONNECTION_BAD)
+        pgparams_explain(PQerrorMessage(pg), err);
+    PQclear(r);
+    return NULL;
+}
+
+static int run(PGconn *pg, const char *sql, struct err *err) {
+    PGresult *r = ask(pg, sql, 0, NULL, err);
+    PQclear(r);
+    return r ? 0 : -1;
+}
+
+/* ---- one file ---- */
+
+struct file {
+    const char *dir, *name;
+    struct buf text;
+    char checksum[13];
+};
+
+static int line_of(const struct file *f, const PGresult *r, int statement) {
+    const char *position = PQresultErrorField(r, PG_DIAG_STATEMENT_POSITION);
+    return position ? sqltext_line_of_char(f->text.p, atoi(position))
+                    : sqltext_line_of_statement(f->text.p, statement);
+}
+
+/* "sql/002_x.sql:7: relation "users" already exists (hint) [42P07, database app at host:5432]" */
+static int explain(PGconn *pg, const struct file *f, int line, const PGresult *r, struct err *err) {
+    struct err cause = {0};
+    pgres_explain(r, &cause);
+    const char *hint = PQresultErrorField(r, PG_DIAG_MESSAGE_HINT);
+    const char *host = PQhost(pg), *port = PQport(pg);
+    err_set(err, ERR_PG, "%s/%s:%d: %s%s%s [%s, database %s at %s:%s]", f->dir, f->name, line,
+            cause.msg, hint ? ". " : "", hint ? hint : "", cause.sqlstate, PQdb(pg),
+            host ? host : "?", port ? port : "?");
+    if (err)
+        memcpy(err->sqlstate, cause.sqlstate, sizeof err->sqlstate);
+    return -1;
+}
+
+static int refuse_copy(const struct file *f, int statement, struct err *err) {
+    return err_set(
+        err, ERR_CONFIG,
+        "%s/%s:%d: COPY FROM STDIN or TO STDOUT is not possible in a migration: use INSERT", f->dir,
+        f->name, sqltext_line_of_statement(f->text.p, statement));
+}
+
+/* The file as it is, in one message; one result comes for each of its statements. */
+static int run_text(PGconn *pg, const struct file *f, struct err *err) {
+    if (!PQsendQuery(pg, f->text.p))
+        return pgparams_explain(PQerrorMessage(pg), err);
+    int rc = 0, statement = 0;
+    for (PGresult *r; (r = PQgetResult(pg)); statement++) {
+        ExecStatusType s = PQresultStatus(r);
+        bool copy = pgres_is_copy(r);
+        if (copy)
+            rc = refuse_copy(f, statement, err);
+        else if (s == PGRES_FATAL_ERROR && rc == 0)
+            rc = explain(pg, f, line_of(f, r, statement), r, err);
+        PQclear(r);
+        if (copy)
+            break; /* the connection is of no use any more, and is closed by the caller */
+    }
+    return rc;
+}
+
+static int record(PGconn *pg, const char *owner, const struct file *f, struct err *err) {
+    const char *params[] = {owner, f->name, f->checksum};
+    PGresult *r = ask(pg, RECORD_SQL, 3, params, err);
+    PQclear(r);
+    return r ? 0 : -1;
+}
+
+static int commit(PGconn *pg, const struct file *f, struct err *err) {
+    PGresult *r = PQexec(pg, "COMMIT"); /* where deferred constraints fail */
+    int rc = PQresultStatus(r) == PGRES_COMMAND_OK ? 0 : explain(pg, f, 1, r, err);
+    if (rc == 0 && strcmp(PQcmdStatus(r), "COMMIT") != 0)
+        rc = err_set(err, ERR_PG, "%s/%s was rolled back", f->dir, f->name);
+    PQclear(r);
+    return rc;
+}
+
+/* A file that says BEGIN and COMMIT itself works too: the record is then a transaction of its own.
+ */
+static int apply(PGconn *pg, const char *owner, const struct file *f, struct err *err) {
+    if (run(pg, "BEGIN", err) != 0)
+        return -1;
+    if (run_text(pg, f, err) == 0 && record(pg, owner, f, err) == 0)
+        return commit(pg, f, err);
+    if (PQtransactionStatus(pg) == PQTRANS_INERROR)
+        PQclear(PQexec(pg, "ROLLBACK"));
+    return -1;
+}
+
+static int check_same(const char *applied, const struct file *f, struct err *err) {
+    if (strcmp(applied, f->checksum) == 0)
+        return 0;
+    return err_set(
+        err, ERR_CONFIG,
+        "%s/%s was changed after it was applied (checksum then %s, now %s): restore it, and "
+        "add a new file for the change",
+        f->dir, f->name, applied, f->checksum);
+}
+
+static int apply_if_new(PGconn *pg, const char *owner, const struct file *f, int *applied,
+                        struct err *err) {
+    const char *params[] = {owner, f->name};
+    PGresult *r = ask(pg, "SELECT checksum FROM rbf_migrations WHERE owner = $1 AND name = $2", 2,
+                      params, err);
+    int rc = -1;
+    if (r && PQntuples(r) > 0)
+        rc = check_same(PQgetvalue(r, 0, 0), f, err);
+    else if (r && (rc = apply(pg, owner, f, err)) == 0) {
+        log_info("migration applied", LOG_S("owner", owner), LOG_S("file", f->name));
+        ++*applied;
+    }
+    PQclear(r);
+    return rc;
+}
+
+static int apply_file(PGconn *pg, const char *owner, const char *dir, const char *name,
+                      int *applied, struct err *err) {
+    struct file f = {.dir = dir, .name = name};
+    int rc = read_file(dir, name, &f.text, err);
+    if (rc == 0) {
+        id_hash12(f.text.p, f.text.len, f.checksum);
+        rc = apply_if_new(pg, owner, &f, applied, err);
+    }
+    buf_free(&f.text);
+    return rc;
+}
+
+/* ---- the folder against the server ---- */
+
+int migrate_apply(const char *url, const char *owner, const char *dir, int *applied,
+                  struct err *err) {
+    struct files files;
+    *applied = 0;
+    if (files_read(&files, dir, err) != 0)
+        return -1;
+    if (files.n == 0) {
+        files_free(&files);
+        return 0;
+    }
+    PGconn *pg = open_pg(url, err);
+    int rc = -1;
+    if (pg && run(pg, LOCK_SQL, err) == 0 && run(pg, TABLE_SQL, err) == 0)
+        rc = 0;
+    for (int i = 0; rc == 0 && i < files.n; i++)
+        rc = apply_file(pg, owner, dir, files.list[i]->d_name, applied, err);
+    PQfinish(pg); /* and with it the lock */
+    files_free(&files);
+    return rc;
+}
+
+int migrate_print(const char *dir, struct buf *out, struct err *err) {
+    struct files files;
+    int rc = files_read(&files, dir, err);
+    for (int i = 0; rc == 0 && i < files.n; i++) {
+        buf_printf(out, "-- %s/%s\n", dir, files.list[i]->d_name);
+        rc = read_file(dir, files.list[i]->d_name, out, err);
+        if (out->len && out->p[out->len - 1] != '\n')
+            buf_putc(out, '\n');
+    }
+    files_free(&files);
+    return rc;
+}
+
+static bool holds(const PGresult *names, const char *name) {
+    for (int i = 0; i < PQntuples(names); i++)
+        if (strcmp(PQgetvalue(names, i, 0), name) == 0)
+            return true;
+    return false;
+}
+
+static int check_names(const struct files *files, const PGresult *names, struct err *err) {
+    for (int i = 0; i < files->n; i++)
+        if (!holds(names, files->list[i]->d_name))
+            return err_set(
+                err, ERR_CONFIG,
+                "the host's tables in the database are older than this version (%s is not "
+                "applied): run `rbf db:init --apply`",
+                files->list[i]->d_name);
+    return 0;
+}
+
+static int check_server(PGconn *pg, const struct files *files, struct err *err) {
+    struct err cause = {0};
+    PGresult *names =
+        ask(pg, "SELECT name FROM rbf_migrations WHERE owner = 'rbf'", 0, NULL, &cause);
+    int rc = -1;
+    if (names)
+        rc = check_names(files, names, err);
+    else if (strcmp(cause.sqlstate, "42P01") == 0)
+        err_set(err, ERR_CONFIG,
+                "the host's tables are missing in database %s: run `rbf db:init --apply`",
+                PQdb(pg));
+    else if (err)
+        *err = cause;
+    PQclear(names);
+    return rc;
+}
+
+int migrate_check(const char *url, const char *dir, struct err *err) {
+    struct files files;
+    if (files_read(&files, dir, err) != 0)
+        return -1;
+    if (files.n == 0)
+        return err_set(err, ERR_CONFIG, "no .sql files in %s: is the installation complete?", dir);
+    PGconn *pg = open_pg(url, err);
+    int rc = pg ? check_server(pg, &files, err) : -1;
+    PQfinish(pg);
+    files_free(&files);
+    return rc;
+}

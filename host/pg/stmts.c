@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+#include "pg/stmts.h"
+#include "base/buf.h"
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void stmts_init(struct stmts *s) {
+    *s = (struct stmts){0};
+    list_init(&s->used);
+    list_init(&s->gone);
+    list_init(&s->lapsed);
+}
+
+static void empty(struct list *head) {
+    for (struct list *it; (it = list_pop(head));)
+        free(container_of(it, struct stmt, node));
+}
+
+void stmts_free(struct stmts *s) {
+    HASH_CLEAR(hh, s->by_sql);
+    empty(&s->used);
+    empty(&s->gone);
+    empty(&s->lapsed);
+}
+
+void stmts_begin(struct stmts *s) {
+    empty(&s->lapsed);
+    s->flight++;
+}
+
+void stmts_forget(struct stmts *s, struct stmt *st, bool exists) {
+    if (st->forgotten)
+        return;
+    st->forgotten = true;
+    HASH_DEL(s->by_sql, st);
+    list_remove(&st->node);
+    list_push(exists ? &s->gone : &s->lapsed, &st->node);
+}
+
+/* False when even the oldest is used in this flight. */
+static bool make_room(struct stmts *s) {
+    if (HASH_COUNT(s->by_sql) < STMTS_MAX)
+        return true;
+    struct stmt *oldest = container_of(s->used.next, struct stmt, node);
+    if (oldest->flight == s->flight)
+        return false;
+    stmts_forget(s, oldest, oldest->state == STMT_READY);
+    return true;
+}
+
+static struct stmt *make(struct stmts *s, const char *sql, size_t len) {
+    struct stmt *st = xcalloc(1, sizeof *st + len + 1);
+    memcpy(st->sql, sql, len + 1);
+    snprintf(st->name, sizeof st->name, "s%" PRIu64, ++s->made);
+    list_init(&st->node);
+    HASH_ADD(hh, s->by_sql, sql, len, st);
+    return st;
+}
+
+struct stmt *stmts_get(struct stmts *s, const char *sql) {
+    size_t len = strlen(sql);
+    struct stmt *st;
+    HASH_FIND(hh, s->by_sql, sql, len, st);
+    if (!st) {
+        if (!make_room(s))
+            return NULL;
+        st = make(s, sql, len);
+    }
+    list_remove(&st->node);
+    list_push(&s->used, &st->node);
+    st->flight = s->flight;
+    return st;
+}
+
+const char *stmts_next_gone(struct stmts *s, char name[24]) {
+    struct list *it = list_pop(&s->gone);
+    if (!it)
+        return NULL;
+    struct stmt *st = container_of(it, struct stmt, node);
+    memcpy(name, st->name, sizeof st->name);
+    free(st);
+    return name;
+}

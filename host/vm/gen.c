@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: MIT */
+#include "vm/gen.h"
+#include "base/clock.h"
+#include "base/jsonval.h"
+#include "vm/vm.h"
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- reading the plan that rbf.boot's load() gives ---- */
+
+/* Copy of string field key of the table at the top; NULL when absent. */
+static char *text_field(lua_State *L, const char *key) {
+    lua_getfield(L, -1, key);
+    char *s = xstrdup(lua_tostring(L, -1));
+    lua_pop(L, 1);
+    return s;
+}
+
+static int64_t number_field(lua_State *L, const char *key) {
+    lua_getfield(L, -1, key);
+    int64_t v = (int64_t)lua_tonumber(L, -1);
+    lua_pop(L, 1);
+    return v;
+}
+
+static void read_queue(lua_State *L, struct gen_queue *q) {
+    q->name = text_field(L, "name");
+    q->subject = text_field(L, "subject");
+    q->stream = text_field(L, "stream");
+    q->consumer = text_field(L, "consumer");
+    q->ack_wait_ms = number_field(L, "ackWait");
+    q->timeout_ms = number_field(L, "timeout");
+    q->concurrency = number_field(L, "concurrency");
+    q->replicas = (int)number_field(L, "replicas");
+}
+
+static void read_op(lua_State *L, struct gen_op *op) {
+    lua_getfield(L, -1, "type");
+    op->type = strcmp(lua_tostring(L, -1), "query") == 0 ? OP_QUERY : OP_MUTATION;
+    lua_pop(L, 1);
+    op->queue_name = text_field(L, "queue");
+    op->path = text_field(L, "path");
+    op->name = text_field(L, "name");
+    op->file = text_field(L, "file");
+    op->timeout_ms = number_field(L, "timeout");
+}
+
+static int queue_index(const struct gen *g, const char *name) {
+    int i = 0;
+    while (i < g->n_queues && strcmp(g->queues[i].name, name) != 0)
+        i++;
+    return i;
+}
+
+/* The plan is at the top of the stack. */
+static void read_plan(lua_State *L, struct gen *g) {
+    lua_getfield(L, -1, "queues");
+    int n = (int)lua_objlen(L, -1);
+    g->queues = xcalloc((size_t)n + 1, sizeof *g->queues);
+    for (; g->n_queues < n; g->n_queues++) {
+        lua_rawgeti(L, -1, g->n_queues + 1);
+        read_queue(L, &g->queues[g->n_queues]);
+        lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
+    lua_getfield(L, -1, "ops");
+    n = (int)lua_objlen(L, -1);
+    g->ops = xcalloc((size_t)n + 1, sizeof *g->ops);
+    for (; g->n_ops < n; g->n_ops++) {
+        struct gen_op *op = &g->ops[g->n_ops];
+        lua_rawgeti(L, -1, g->n_ops + 1);
+        read_op(L, op);
+        op->queue = queue_index(g, op->queue_name);
+        lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
+    g->options = text_field(L, "options");
+}
+
+/* ---- loading ---- */
+
+/* Protected: loads the framework, then the app. */
+static int load(lua_State *L) {
+    struct gen *g = lua_touserdata(L, 1);
+    lua_getglobal(L, "require");
+    lua_pushliteral(L, "rbf.boot");
+    lua_call(L, 1, 1);
+    lua_getfield(L, -1, "run");
+    g->vm->run_ref = vm_ref(g->vm, L);
+    lua_getfield(L, -1, "classify");
+    g->vm->classify_ref = vm_ref(g->vm, L);
+    lua_getfield(L, -1, "load");
+    lua_call(L, 0, 1);
+    read_plan(L, g);
+    return 0;
+}
+
+/* The error value at the top of the stack as one line. */
+static int load_error(struct vm *vm, struct err *err) {
+    lua_State *L = vm->L;
+    struct buf text = {0};
+    if (!lua_isstring(L, -1) && !luaL_callmeta(L, -1, "__tostring"))
+        lua_pushfstring(L, "the error is a %s where a string was expected", luaL_typename(L, -1));
+    trace_pretty(vm, lua_tostring(L, -1) ? lua_tostring(L, -1) : "", &text);
+    for (size_t i = 0; i < text.len; i++)
+        if ((unsigned char)text.p[i] < ' ')
+            text.p[i] = ' ';
+    err_set(err, ERR_LUA, "%s", text.p ? text.p : "the app failed to load");
+    buf_free(&text);
+    return -1;
+}
+
+/* lua/rbf refuses duplicates as they are defined; this catches what its rules might miss. */
+static int build_router(struct gen *g, struct err *err) {
+    g->router = router_new();
+    for (int i = 0; i < g->n_ops; i++) {
+        struct err why;
+        int other = -1;
+        const struct gen_op *op = &g->ops[i];
+        if (router_add(g->router, g->queues[op->queue].subject, op->path, i, &other, &why) == 0)
+            continue;
+        if (other >= 0)
+            return err_set(err, ERR_LUA, "%s: %s (the other is at %s)", op->file, why.msg,
+                           g->ops[other].file);
+        return err_set(err, ERR_LUA, "%s: %s", op->file, why.msg);
+    }
+    return 0;
+}
+
+struct gen *gen_load(const struct tree *tree, const char *lua_dir, uint32_t number,
+                     struct err *err) {
+    uint64_t start = clock_mono_ns();
+    struct gen *g = xcalloc(1, sizeof *g);
+    g->refs = 1;
+    g->number = number;
+    snprintf(g->version, sizeof g->version, "%s", tree->version);
+    g->vm = vm_new(g, tree, lua_dir);
+    int rc = lua_cpcall(g->vm->L, load, g) == 0 ? 0 : load_error(g->vm, err);
+    g->vm->tree = NULL;
+    if (rc != 0 || build_router(g, err) != 0) {
+        gen_unref(g);
+        return NULL;
+    }
+    g->load_ms = (double)(clock_mono_ns() - start) / 1e6;
+    return g;
+}
+
+/* ---- life ---- */
+
+static void free_queue(struct gen_queue *q) {
+    free(q->name);
+    free(q->subject);
+    free(q->stream);
+    free(q->consumer);
+}
+
+static void free_op(struct gen_op *op) {
+    free(op->queue_name);
+    free(op->path);
+    free(op->name);
+    free(op->file);
+}
+
+struct gen *gen_ref(struct gen *g) {
+    g->refs++;
+    return g;
+}
+
+void gen_unref(struct gen *g) {
+    if (!g || --g->refs > 0)
+        return;
+    vm_delete(g->vm);
+    for (int i = 0; i < g->n_queues; i++)
+        free_queue(&g->queues[i]);
+    for (int i = 0; i < g->n_ops; i++)
+        free_op(&g->ops[i]);
+    free(g->queues);
+    free(g->ops);
+    if (g->router)
+        router_delete(g->router);
+    free(g->options);
+    free(g);
+}
+
+static void put_pair(struct buf *out, const char *key, const char *value) {
+    buf_printf(out, ",\"%s\":", key);
+    if (!value || jsonval_put_string(out, value, strlen(value), NULL) != 0)
+        buf_puts(out, "null");
+}
+
+void gen_describe(const struct gen *g, struct buf *out) {
+    buf_printf(out, "{\"version\":\"%s\",\"ms\":%.1f,\"operations\":[", g->version, g->load_ms);
+    for (int i = 0; i < g->n_ops; i++) {
+        const struct gen_op *op = &g->ops[i];
+        buf_printf(out, "%s{\"type\":\"%s\"", i ? "," : "",
+                   op->type == OP_QUERY ? "query" : "mutation");
+        put_pair(out, "queue", op->queue_name);
+        put_pair(out, "path", op->path);
+        put_pair(out, "name", op->name);
+        put_pair(out, "file", op->file);
+        buf_putc(out, '}');
+    }
+    buf_puts(out, "]}");
+}

@@ -1,0 +1,51 @@
+--- What the host calls: load, run, classify.
+local host = require "rbf.host"
+local define = require "rbf.define"
+local errors = require "rbf.errors"
+local loader = require "rbf.loader"
+local registry = require "rbf.registry"
+local sandbox = require "rbf.sandbox"
+local util = require "rbf.util"
+
+local _M = { run = require("rbf.run").run, classify = errors.classify }
+
+local function check_names()
+  local by_name = {}
+  for _, op in ipairs(registry.ops) do
+    local other = op.name and by_name[op.name]
+    if other then
+      error(("%s: operation '%s' (%s) is called '%s' as well as %s at %s; give one of them a name = \"…\"")
+        :format(host.shown(op.file:match "^(.*):" or ""), op.name, op.path, op.name, other.path,
+          other.file), 0)
+    end
+    if op.name then by_name[op.name] = op end
+  end
+end
+
+local function options_of(backend)
+  if backend == nil then return "{}" end
+  if not define.is_backend(backend) then
+    error(("%s: must return rbf.createBackend(app, {…}), found %s"):format(host.shown "main.lua",
+      backend == true and "nothing" or util.describe(backend)), 0)
+  end
+  local text, why = host.encode(backend.settings, "options")
+  if not text then error(host.shown "main.lua" .. ": " .. why, 0) end
+  return text
+end
+
+--- Loads the app; gives what the host needs to know of it.
+function _M.load()
+  math.randomseed(host.seed())
+  local options = options_of(loader.load(sandbox.new(loader.require)))
+  check_names()
+  local ops = {}
+  for i, op in ipairs(registry.ops) do
+    ops[i] = {
+      type = op.type, queue = op.queue, path = op.path, name = op.name, file = op.file,
+      timeout = op.timeout or registry.queues[op.queue].timeout,
+    }
+  end
+  return { queues = registry.queue_list, ops = ops, options = options }
+end
+
+return _M

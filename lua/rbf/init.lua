@@ -1,0 +1,56 @@
+--- The framework as apps see it: require "rbf".
+local host = require "rbf.host"
+local define = require "rbf.define"
+local errors = require "rbf.errors"
+local log = require "rbf.log"
+local scheduler = require "rbf.scheduler"
+local util = require "rbf.util"
+
+local rbf = {
+  defineBackend = define.defineBackend,
+  createBackend = define.createBackend,
+  z = require "rbf.z",
+  fail = errors.fail,
+  retry = errors.retry,
+  Error = errors.Error,
+  raw = scheduler.raw,
+  log = log,
+  null = host.null,
+  json = {},
+}
+
+--- Marks a table as a list, so that an empty one is [] and not {}.
+function rbf.array(t)
+  t = t == nil and {} or util.check_type(t, "table", "rbf.array's argument")
+  return setmetatable(t, host.array_mt)
+end
+
+--- A new UUID (version 7: ordered by time, which indexes like).
+function rbf.uuid() return host.uuid() end
+
+--- The time as the database counts it: ms since the epoch.
+function rbf.now() return host.now() end
+
+--- Waits, inside a handler: rbf.sleep { ms = 200 }. The transaction stays open meanwhile.
+function rbf.sleep(duration)
+  if not host.sleep(util.duration(duration, "rbf.sleep's argument")) then
+    errors.misuse("rbf.sleep works inside a handler only, and not in a callback of C code")
+  end
+end
+
+--- JSON text of a value; raises when it cannot be said in JSON.
+function rbf.json.encode(v)
+  local text, why = host.encode(v, "value")
+  if not text then errors.misuse("rbf.json.encode: %s", why) end
+  return text
+end
+
+--- The value of JSON text: null is rbf.null, lists are marked as rbf.array does.
+function rbf.json.decode(text)
+  util.check_type(text, "string", "rbf.json.decode's argument")
+  local v, why = host.decode(text)
+  if v == nil then errors.misuse("rbf.json.decode: %s", why) end
+  return v
+end
+
+return util.closed(rbf, "rbf")

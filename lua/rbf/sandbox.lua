@@ -1,0 +1,131 @@
+--- The globals that the app's files see: no way to files, processes, C or bytecode, no writing of
+--- globals, and pcall and coroutines through which the host's own yields and errors pass.
+local host = require "rbf.host"
+local errors = require "rbf.errors"
+local log = require "rbf.log"
+local util = require "rbf.util"
+
+local misuse, is_control, explain = errors.misuse, errors.is_control, errors.explain
+local raw_pcall, raw_xpcall, raw_load = pcall, xpcall, load
+local create, raw_resume, raw_yield = coroutine.create, coroutine.resume, coroutine.yield
+local tag, is_yieldable = host.yield_tag, host.is_yieldable
+
+local _M = {}
+
+--- rbf.fail and rbf.retry end the handler: nothing in between may stop them.
+local function checked(ok, e, ...)
+  if ok then return true, e, ... end
+  if is_control(e) then error(e, 0) end
+  return false, explain(e)
+end
+
+local function safe_pcall(f, ...)
+  return checked(raw_pcall(f, ...))
+end
+
+local function safe_xpcall(f, handler, ...)
+  return checked(raw_xpcall(f, function(e)
+    if is_control(e) then return e end
+    return handler(explain(e))
+  end, ...))
+end
+
+--- A database call inside a user's coroutine yields to whoever resumed it: here. It is handed on
+--- to the host, and the answer back. (In a callback of C code nobody can wait: nil says so.)
+local function forward(co, ok, first, ...)
+  if ok and first == tag then
+    if not is_yieldable() then return forward(co, raw_resume(co, nil)) end
+    return forward(co, raw_resume(co, raw_yield(tag, ...)))
+  end
+  return checked(ok, first, ...)
+end
+
+local function resume(co, ...)
+  return forward(co, raw_resume(co, ...))
+end
+
+local function unwrap(ok, ...)
+  if not ok then error((...), 0) end
+  return ...
+end
+
+local function wrap(f)
+  local co = create(f)
+  return function(...) return unwrap(resume(co, ...)) end
+end
+
+local function yield(...)
+  if host.in_main() then
+    misuse("coroutine.yield outside of a coroutine of your own: only the host may wait here")
+  end
+  return raw_yield(...)
+end
+
+local function print_to_log(...)
+  local parts = {}
+  for i = 1, select("#", ...) do parts[i] = tostring((select(i, ...))) end
+  log:info(table.concat(parts, "\t"))
+end
+
+-- Names that libraries ask for before they do without them: nil, not an error.
+local absent = {
+  "io", "package", "module", "dofile", "loadfile", "setfenv", "getfenv", "newproxy", "utf8",
+  "bit32", "ffi", "arg", "ngx", "collectgarbage", "gcinfo", "warn",
+}
+
+--- Text only: bytecode could do anything. What is loaded sees the same globals.
+local function loaders(env)
+  local function safe_load(chunk, name, _, chunk_env)
+    local f, why = raw_load(chunk, name, "t", chunk_env or env)
+    if f then host.jit_off(f) end
+    return f, why
+  end
+  return safe_load, function(text, name)
+    return safe_load(util.check_type(text, "string", "loadstring's argument"), name)
+  end
+end
+
+local function globals()
+  local g = {}
+  for _, name in ipairs {
+    "assert", "error", "getmetatable", "ipairs", "next", "pairs", "rawequal", "rawget", "rawset",
+    "select", "setmetatable", "tonumber", "tostring", "type", "unpack", "_VERSION",
+  } do
+    g[name] = _G[name]
+  end
+  g.string, g.table, g.math, g.bit = string, table, math, require "bit"
+  g.os = { time = os.time, date = os.date, clock = os.clock, difftime = os.difftime }
+  g.debug = { traceback = debug.traceback }
+  g.jit = { version = jit.version, version_num = jit.version_num, os = jit.os, arch = jit.arch }
+  g.pcall, g.xpcall, g.print = safe_pcall, safe_xpcall, print_to_log
+  g.coroutine = {}
+  for name, f in pairs(coroutine) do g.coroutine[name] = f end
+  g.coroutine.resume, g.coroutine.wrap, g.coroutine.yield = resume, wrap, yield
+  return g
+end
+
+--- A new set of globals for an app; `require` is what its files get under that name.
+function _M.new(require_app)
+  local g, env = globals(), {}
+  g.load, g.loadstring = loaders(env)
+  g.require = require_app
+  g._G = env
+  local known = {}
+  for _, name in ipairs(absent) do known[name] = true end
+  setmetatable(g, {
+    __index = function(_, name)
+      if known[name] then return nil end
+      misuse("undefined global '%s'%s", tostring(name),
+        util.did_you_mean(name, util.sorted_keys(g)))
+    end,
+  })
+  return setmetatable(env, {
+    __index = g,
+    __newindex = function(_, name)
+      misuse("global '%s' is not allowed; write 'local %s'", tostring(name), tostring(name))
+    end,
+    __metatable = "globals",
+  })
+end
+
+return _M

@@ -1,0 +1,139 @@
+--- r.scheduler: follow-ups that happen if, and only if, the transaction commits.
+local host = require "rbf.host"
+local define = require "rbf.define"
+local errors = require "rbf.errors"
+local registry = require "rbf.registry"
+local util = require "rbf.util"
+
+local misuse = errors.misuse
+local _M = {}
+
+local methods = {}
+local scheduler = setmetatable({}, { __index = util.closed(methods, "scheduler") })
+_M.scheduler = scheduler
+
+local function check_self(self, verb)
+  if self ~= scheduler then misuse("use scheduler:%s(…), with a colon", verb) end
+end
+
+local function checked(value, why)
+  if not value then misuse("%s", why) end
+  return value
+end
+
+--- "events.email.send" → the queue's subject and the path behind it.
+local function split(text, verb)
+  local name, path = text:match "^([%w_-]+)%.(.+)$"
+  if not name then
+    misuse('scheduler:%s: expected "queue.path", found %q', verb, text)
+  end
+  checked(host.check_path(path))
+  local queue = registry.queues[name]
+  return queue and queue.subject or name, path
+end
+
+--- The params a path takes, as strings.
+local function texts(path, params, verb)
+  local known, result = {}, {}
+  for name in path:gmatch "%$([%w_]+)" do known[name] = true end
+  if params == nil then return result end
+  util.check_type(params, "table", ("scheduler:%s: params"):format(verb))
+  if next(params) ~= nil and next(known) == nil then
+    misuse("scheduler:%s: path '%s' has no parameters", verb, path)
+  end
+  util.check_keys(params, known, "params of " .. path)
+  for name, v in pairs(params) do
+    if type(v) ~= "string" and not (type(v) == "number" and v % 1 == 0) then
+      misuse("scheduler:%s: param '%s' must be a string, found %s", verb, name, util.describe(v))
+    end
+    result[name] = type(v) == "number" and ("%d"):format(v) or v
+  end
+  return result
+end
+
+local function subject_of(op, params, verb)
+  local queue_subject, path
+  if define.is_op(op) then
+    if op.type == "query" then
+      misuse("scheduler:%s: %s is a query; queries only answer, enqueue a mutation", verb, op.path)
+    end
+    queue_subject, path = registry.queues[op.queue].subject, op.path
+  elseif type(op) == "string" then
+    queue_subject, path = split(op, verb)
+  else
+    misuse('scheduler:%s: expected an operation or "queue.path", found %s (is it in what its file '
+      .. "returns?)", verb, util.describe(op))
+  end
+  return checked(host.subject(queue_subject, path, texts(path, params, verb)))
+end
+
+local option_keys = { input = true, params = true, headers = true, id = true }
+
+local function request(verb, op, options, target)
+  options = options == nil and {} or options
+  util.check_type(options, "table", ("scheduler:%s's options"):format(verb))
+  util.check_keys(options, option_keys, "scheduler:" .. verb)
+  if options.headers ~= nil then
+    util.check_type(options.headers, "table", ("scheduler:%s: headers"):format(verb))
+  end
+  if options.id ~= nil then
+    util.check_type(options.id, "string", ("scheduler:%s: id"):format(verb))
+  end
+  local id, why = host.request(subject_of(op, options.params, verb), options.input,
+    options.headers, options.id, target)
+  if not id then misuse("scheduler:%s: %s", verb, why) end
+  return id
+end
+
+--- Runs op after the commit. Gives the job's id.
+function methods:enqueue(op, options)
+  check_self(self, "enqueue")
+  return request("enqueue", op, options, nil)
+end
+
+--- Runs op at a time (ms since the epoch, see rbf.now()).
+function methods:runAt(time, op, options)
+  check_self(self, "runAt")
+  if type(time) ~= "number" or time ~= time or time < 0 or time > 9007199254740992 then
+    misuse("scheduler:runAt: the time must be ms since the epoch (rbf.now() + …), found %s",
+      util.describe(time))
+  end
+  return request("runAt", op, options, math.floor(time))
+end
+
+--- Runs op after a while: { seconds = 30 }.
+function methods:runAfter(delay, op, options)
+  check_self(self, "runAfter")
+  local ms = util.duration(delay, "scheduler:runAfter's delay")
+  return request("runAfter", op, options, host.now() + ms)
+end
+
+local Raw = { __name = "rbf.raw" }
+
+--- Bytes that publish sends as they are.
+function _M.raw(bytes)
+  return setmetatable({ bytes = util.check_type(bytes, "string", "rbf.raw's argument") }, Raw)
+end
+
+--- Publishes a message that is no request: JSON, or rbf.raw's bytes. stream = true waits until a
+--- stream has stored it.
+function methods:publish(subject, payload, options)
+  check_self(self, "publish")
+  util.check_type(subject, "string", "scheduler:publish's subject")
+  options = options == nil and {} or util.check_type(options, "table", "scheduler:publish's options")
+  util.check_keys(options, { headers = true, stream = true }, "scheduler:publish")
+  if options.headers ~= nil then
+    util.check_type(options.headers, "table", "scheduler:publish: headers")
+  end
+  local raw = type(payload) == "table" and getmetatable(payload) == Raw and payload.bytes or nil
+  local ok, why = host.message(subject, payload, raw, options.headers, options.stream)
+  if not ok then misuse("scheduler:publish: %s", why) end
+end
+
+--- If this run fails, the next attempt comes after this time instead of the policy's.
+function methods:setRetryDelay(delay)
+  check_self(self, "setRetryDelay")
+  checked(host.retry_delay(util.duration(delay, "scheduler:setRetryDelay's argument")))
+end
+
+return _M

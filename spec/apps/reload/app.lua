@@ -1,0 +1,3 @@
+local rbf = require "rbf"
+
+return { app = rbf.defineBackend { queues = { jobs = {} } } }

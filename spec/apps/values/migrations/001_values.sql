@@ -1,0 +1,6 @@
+CREATE TABLE stored (
+    value JSONB
+);
+CREATE TABLE items (
+    name TEXT PRIMARY KEY
+);

@@ -1,0 +1,95 @@
+local fresh = require "spec.rbf.fakehost"
+
+describe("defining", function()
+  local rbf, z, base
+  local function handler() end
+
+  before_each(function()
+    rbf = fresh()
+    z = rbf.z
+    base = rbf.defineBackend { queues = { jobs = {}, events = { timeout = { minutes = 1 } } } }
+  end)
+
+  --- The message of what fn raises, which must blame this file.
+  local function refusal(fn)
+    local ok, why = pcall(fn)
+    assert.is_false(ok)
+    assert.matches("define_spec%.lua:%d+: ", why)
+    return (why:gsub("^.-:%d+: ", ""))
+  end
+
+  it("gives operations that know where they are from", function()
+    local op = base:mutation("jobs", { path = "users.create", handler = handler })
+    assert.equal("mutation jobs.users.create", tostring(op))
+    assert.matches("define_spec%.lua:%d+$", op.file)
+  end)
+
+  it("chains middleware without changing the app", function()
+    local a = base:middleware(handler)
+    local b = a:middleware(handler)
+    assert.equal(0, #base.chain)
+    assert.equal(1, #a.chain)
+    assert.equal(2, #b.chain)
+  end)
+
+  it("reads queue options", function()
+    local queues = require("rbf.registry").queues
+    assert.equal(60000, queues.events.timeout)
+    assert.equal(25000, queues.jobs.timeout)
+    assert.equal("jobs", queues.jobs.subject)
+  end)
+
+  local cases = {
+    { "an unknown queue", function() base:query("evnts", { path = "a", handler = handler }) end,
+      "unknown queue 'evnts', did you mean 'events'? (defineBackend knows: events, jobs)" },
+    { "an unknown key", function() base:query("jobs", { path = "a", handler = handler, imput = z.any() }) end,
+      "app:query: unknown key 'imput', did you mean 'input'? (known: handler, input, name, output, path, timeout)" },
+    { "no path", function() base:query("jobs", { handler = handler }) end,
+      "app:query: path must be a string, found nil" },
+    { "a bad path", function() base:query("jobs", { path = "a.*", handler = handler }) end,
+      "path 'a.*' has a bad token '*'" },
+    { "no handler", function() base:query("jobs", { path = "a" }) end,
+      "app:query 'a': handler must be a function, found nil" },
+    { "no definition", function() base:mutation("jobs") end,
+      "app:mutation: the definition must be a table, found nil" },
+    { "a dot for a colon", function() base.middleware(handler) end,
+      "use app:middleware(…), with a colon, on what rbf.defineBackend gave" },
+    { "middleware that is no function", function() base:middleware {} end,
+      "app:middleware's argument must be a function, found a table" },
+    { "no queues", function() rbf.defineBackend { queues = {} } end,
+      "rbf.defineBackend: queues is empty, name at least one: queues = { jobs = {} }" },
+    { "a queue's bad name", function() rbf.defineBackend { queues = { ["a.b"] = {} } } end,
+      "a queue's name must be of letters, digits, '_' and '-', found the string \"a.b\"" },
+    { "a queue's bad number", function() rbf.defineBackend { queues = { a = { concurrency = 0 } } } end,
+      "queue 'a': concurrency must be a whole number from 1 on, found the number 0" },
+    { "a queue that is not the app's", function()
+      rbf.defineBackend { queues = { mine = {} } }:query("jobs", { path = "a", handler = handler })
+    end, "queue 'jobs' belongs to another defineBackend" },
+    { "settings that are no scalars", function() rbf.createBackend(base, { db = {} }) end,
+      "rbf.createBackend: db must be a string, number or boolean, found a table" },
+    { "options of an unknown queue", function() rbf.createBackend(base, { queues = { job = {} } }) end,
+      "rbf.createBackend: unknown queue 'job', did you mean 'jobs'?" },
+    { "a function that rbf does not have", function() rbf.defineBackands {} end,
+      "rbf has no 'defineBackands', did you mean 'defineBackend'?" },
+  }
+  for _, case in ipairs(cases) do
+    it("refuses " .. case[1], function()
+      assert.equal(case[3], refusal(case[2]))
+    end)
+  end
+
+  it("names both places of a duplicate", function()
+    base:mutation("jobs", { path = "users.$id", handler = handler })
+    base:mutation("events", { path = "users.$id", handler = handler })
+    assert.matches("^path 'users.%$id' on queue 'jobs' is defined already, at .*define_spec.lua:%d+$",
+      refusal(function() base:query("jobs", { path = "users.$id", handler = handler }) end))
+    assert.matches("^path 'users.%$user' matches the same subjects as 'users.%$id' %(",
+      refusal(function() base:query("jobs", { path = "users.$user", handler = handler }) end))
+  end)
+
+  it("merges createBackend's context over the app's", function()
+    local app = rbf.defineBackend { queues = { x = {} }, context = { a = 1, b = 2 } }
+    rbf.createBackend(app, { context = { b = 3 } })
+    assert.same({ a = 1, b = 3 }, app.backend.context)
+  end)
+end)

@@ -1,0 +1,44 @@
+--- Lets lua/rbf run under plain busted: what the C host gives it, as far as definitions and schemas
+--- need it. Each spec file begins with `local rbf = require("spec.rbf.fakehost")()`.
+local cjson = require "cjson"
+
+package.path = "lua/?.lua;lua/?/init.lua;" .. package.path
+
+local host = { null = cjson.null, array_mt = {}, yield_tag = {}, root = "." }
+
+function host.here()
+  for level = 2, math.huge do
+    local info = debug.getinfo(level, "Sl")
+    if not info then return end
+    if info.source:find("spec/rbf/.*_spec%.lua$") then
+      return info.short_src, info.currentline, info.short_src
+    end
+  end
+end
+
+function host.check_path(path)
+  for token in (path .. "."):gmatch "([^.]*)%." do
+    if not token:find "^%$?[%w_-]+$" then return nil, ("path '%s' has a bad token '%s'"):format(path, token) end
+  end
+  return true
+end
+
+function host.check_subject(subject)
+  if subject:find "[%s*>]" then return nil, ("subject '%s' has a wildcard or white space"):format(subject) end
+  return true
+end
+
+function host.encode(v)
+  local ok, text = pcall(cjson.encode, v)
+  if ok then return text end
+  return nil, text
+end
+
+--- The framework, loaded afresh: nothing of another spec's definitions is left.
+return function()
+  for name in pairs(package.loaded) do
+    if name == "rbf" or name:find "^rbf%." then package.loaded[name] = nil end
+  end
+  package.loaded["rbf.host"] = host
+  return require "rbf"
+end

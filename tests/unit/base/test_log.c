@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/buf.h"
+#include "base/jsonval.h"
+#include "base/log.h"
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static int saved = -1, reader = -1;
+
+static void capture(void) {
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    saved = dup(STDERR_FILENO);
+    dup2(ends[1], STDERR_FILENO);
+    close(ends[1]);
+    reader = ends[0];
+}
+
+static void captured(struct buf *out) {
+    char bytes[4096];
+    ssize_t n;
+    dup2(saved, STDERR_FILENO); /* closes the pipe's last writing end */
+    close(saved);
+    while ((n = read(reader, bytes, sizeof bytes)) > 0)
+        buf_put(out, bytes, (size_t)n);
+    close(reader);
+}
+
+static void json_lines_are_json(void **state) {
+    struct buf out = {0};
+    struct err e = {0};
+    log_set_format("json");
+    capture();
+    log_info("he said \"hi\"\n", LOG_S("bad", "a\xff\x01"), LOG_S("absent", NULL), LOG_I("n", -7),
+             LOG_F("f", 0.5), LOG_F("nan", (double)NAN), LOG_B("yes", true),
+             LOG_J("j", "{\"k\":[1]}"));
+    captured(&out);
+    assert_ptr_equal(strchr(out.p, '\n'), out.p + out.len - 1);
+    json_t *v = jsonval_read(out.p, out.len, &e);
+    assert_non_null(v);
+    assert_string_equal(json_string_value(json_object_get(v, "msg")), "he said \"hi\"\n");
+    assert_string_equal(json_string_value(json_object_get(v, "level")), "info");
+    assert_string_equal(json_string_value(json_object_get(v, "bad")), "a\xEF\xBF\xBD\x01");
+    assert_null(json_object_get(v, "absent"));
+    assert_int_equal(json_integer_value(json_object_get(v, "n")), -7);
+    assert_true(json_is_null(json_object_get(v, "nan")));
+    assert_true(json_is_true(json_object_get(v, "yes")));
+    assert_int_equal(json_integer_value(json_object_get(v, "pid")), getpid());
+    assert_int_equal(json_array_size(json_object_get(json_object_get(v, "j"), "k")), 1);
+    const char *time = json_string_value(json_object_get(v, "time"));
+    assert_true(strlen(time) == 24 && time[10] == 'T' && time[23] == 'Z');
+    json_decref(v);
+    buf_free(&out);
+}
+
+static void pretty_lines_cannot_be_forged(void **state) {
+    struct buf out = {0};
+    log_set_format("pretty");
+    capture();
+    log_warn("slow", LOG_S("op", "users.create"), LOG_S("sql", "a b"), LOG_S("none", ""),
+             LOG_S("evil", "x\n03:04:05.678 info  fake\033[31m"), LOG_I("ms", 12));
+    captured(&out);
+    assert_ptr_equal(strchr(out.p, '\n'), out.p + out.len - 1);
+    assert_string_equal(out.p + 12, " warn  slow  op=users.create sql=\"a b\" none=\"\" "
+                                    "evil=\"x\\n03:04:05.678 info  fake\\u001b[31m\" ms=12\n");
+    buf_free(&out);
+}
+
+static int evaluated;
+
+static int count_me(void) {
+    return ++evaluated;
+}
+
+static void levels_filter(void **state) {
+    struct buf out = {0};
+    log_set_format("json");
+    capture();
+    log_debug("hidden", LOG_I("n", count_me()));
+    log_set_level(LOG_WARN);
+    log_info("hidden too");
+    log_error("shown");
+    log_set_level(LOG_DEBUG);
+    log_debug("shown too", LOG_I("n", count_me()));
+    log_set_level(LOG_INFO);
+    captured(&out);
+    assert_int_equal(evaluated, 1);
+    assert_null(strstr(out.p, "hidden"));
+    assert_non_null(strstr(out.p, "\"shown\""));
+    assert_non_null(strstr(out.p, "\"shown too\""));
+    assert_int_equal(log_set_format("xml"), -1);
+    buf_free(&out);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(json_lines_are_json),
+        cmocka_unit_test(pretty_lines_cannot_be_forged),
+        cmocka_unit_test(levels_filter),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
