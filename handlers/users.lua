@@ -7,6 +7,7 @@ local createUser = app:mutation("jobs", {
   path = "users.create",
   input = z.object { email = z.string():email(), name = z.string():min(2) },
   output = z.object { id = z.string(), name = z.string(), email = z.string() },
+  example = { email = "ada@example.com", name = "Ada" },
   handler = function(r)
     if r.db:one("SELECT 1 FROM users WHERE email = $1", r.input.email) then
       rbf.fail {

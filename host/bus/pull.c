@@ -267,6 +267,7 @@ void pulls_message(struct bus *b, struct bus_msg *m) {
     count_down(p, 1);
     if (p->want > 0)
         p->want--;
+    top_up(p);
     p->on_msg(p, m, p->arg); /* may delete p */
 }
 

@@ -23,25 +23,33 @@ static void print_operations(const json_t *operations) {
     size_t i;
     json_t *op;
     json_array_foreach(operations, i, op) {
-        char *path = xasprintf("%s.%s", text(op, "queue"), text(op, "path"));
+        char *path = xasprintf("%s.%s", text(op, "subject"), text(op, "path"));
         printf("  %-9s %-32s %s\n", text(op, "type"), path, text(op, "file"));
         free(path);
     }
 }
 
-/* The first mutation, with an input that its schema takes. */
-static void print_try(const json_t *operations) {
+/* The first operation that gives an example, else the first mutation. */
+static const json_t *to_try(const json_t *operations) {
+    const json_t *mutation = NULL;
     size_t i;
     json_t *op;
     json_array_foreach(operations, i, op) {
-        const char *example = text(op, "example");
-        if (strcmp(text(op, "type"), "mutation") || strchr(text(op, "path"), '$'))
-            continue;
-        printf("\n  Try, in another terminal:\n    ./rbf job:trigger %s.%s%s%s%s\n",
-               text(op, "queue"), text(op, "path"), *example ? " '" : "", example,
-               *example ? "'" : "");
-        return;
+        if (json_is_string(json_object_get(op, "example")))
+            return op;
+        if (!mutation && !strcmp(text(op, "type"), "mutation") && !strchr(text(op, "path"), '$'))
+            mutation = op;
     }
+    return mutation;
+}
+
+static void print_try(const json_t *operations) {
+    const json_t *op = to_try(operations);
+    if (!op)
+        return;
+    const char *example = text(op, "example"), *quote = *example ? "'" : "";
+    printf("\n  Try, in another terminal:\n    ./rbf job:trigger %s.%s %s%s%s\n",
+           text(op, "subject"), text(op, "path"), quote, example, quote);
 }
 
 static void on_live(bool first, const char *describe, void *arg) {

@@ -60,6 +60,10 @@ static bool is_cancel(const struct err *err) {
 static void on_statement(struct pgconn *c, const struct pgflight *f, void *arg) {
     struct run *r = arg;
     r->waiting_sql = false;
+    if (f->lost && f->lost->kind == ERR_INVALID) { /* the statement's own fault */
+        fail_own(r, FAIL_ERROR, f->lost->msg);
+        return;
+    }
     if (f->lost) {
         end(r, RUN_LOST);
         return;
@@ -72,6 +76,10 @@ static void on_statement(struct pgconn *c, const struct pgflight *f, void *arg) 
         end(r, RUN_CONFLICT);
     else if (r->timed_out || (err && is_cancel(err)))
         fail_timeout(r);
+    else if (pgconn_tx(c) == PGTX_IDLE)
+        fail_own(r, FAIL_ERROR,
+                 "the handler ended its own transaction; COMMIT and ROLLBACK are the "
+                 "host's: use db:savepoint to undo a part");
     else if (err) {
         if (!r->doomed.kind)
             r->doomed = *err;

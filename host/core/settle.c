@@ -20,6 +20,7 @@ struct verdict {
     bool result; /* INSERT the error as the request's result */
     bool letter; /* INSERT a dead letter */
     bool reply;
+    bool look;                     /* for a twin's outcome, once there is a connection */
     void (*again)(struct task *t); /* not NULL: only roll back, then run the task again so */
     int64_t park_until;            /* ms epoch; 0: not parked */
     int park_attempt;
@@ -174,7 +175,9 @@ static void on_conn(struct pgconn *conn, const struct err *err, void *arg) {
     struct verdict *v = arg;
     struct task *t = v->t;
     v->conn = conn;
-    if (conn) {
+    if (conn && v->look) {
+        roll_back_and_look(v);
+    } else if (conn) {
         write_it(v);
     } else { /* the host is going away; the message comes again */
         free_verdict(v);
@@ -183,9 +186,14 @@ static void on_conn(struct pgconn *conn, const struct err *err, void *arg) {
 }
 
 static void settle(struct verdict *v) {
+    if (v->conn && pgconn_dead(v->conn)) { /* the failure took it along */
+        pgpool_release(v->t->h->pool, v->conn);
+        v->conn = NULL;
+        v->look = true;
+    }
     if (v->conn)
         roll_back_and_look(v);
-    else if (must_write(v))
+    else if (must_write(v) || v->look)
         pgpool_acquire(v->t->h->pool, &v->waiter, 0, on_conn, v);
     else
         conclude(v);
@@ -231,6 +239,15 @@ static void retry_or_die(struct verdict *v, int64_t delay_ms) {
         park(v, delay_ms >= 0 ? delay_ms : retry_delay_ms(t->h->cfg, t->env.attempt));
 }
 
+static void rename_sql(struct verdict *v, int status) {
+    v->status = status;
+    free(v->code);
+    free(v->message);
+    v->code = xstrdup(envelope_code_of(status));
+    v->message = xstrdup(status == 409 ? "A row with the same key exists already"
+                                       : "A value does not fit the database's rules");
+}
+
 static void decide(struct verdict *v, const struct failure *f) {
     int status;
     switch (f->kind) {
@@ -242,12 +259,8 @@ static void decide(struct verdict *v, const struct failure *f) {
         return;
     case FAIL_SQL:
         if (sql_is_permanent(f->sqlstate, &status)) {
-            v->status = status;
-            free(v->code);
-            v->code = xstrdup(envelope_code_of(status));
-            free(v->message);
-            v->message = xstrdup(status == 409 ? "this would be there twice (unique constraint)"
-                                               : "the values do not fit the database's rules");
+            if (v->status == 500) /* raised by COMMIT: the framework never saw it */
+                rename_sql(v, status);
             permanent(v, true);
             return;
         }

@@ -27,6 +27,7 @@ struct task {
     struct subject_params params;
     struct call_request req;
     int conflicts;    /* times it was run again in place */
+    int losses;       /* times its connection broke while it ran */
     bool sql_rerun;   /* it was run again once for 23505, 23503 or 22P02 */
     bool leader;      /* it is in host.running */
     uint64_t held_ms; /* monotonic: when NATS last heard of it */

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define MAX_LOSSES 3
 #define MAX_CONFLICTS 10 /* reruns in place; then it is parked like any other failure */
 
 struct tx {
@@ -116,16 +117,14 @@ void tx_add_dedup(struct pgconn *c, struct host *h, struct list *members) {
 /* The session's limits fit the default timeout (pgconn.c); an operation with another one gets its
  * own, so that a stopped host cannot hold locks for much longer than the handler may run. */
 static void add_limits(struct pgconn *c, int64_t timeout_ms) {
-    char statement[24], lock[24], idle[24];
-    if (timeout_ms == 25000)
-        return;
-    snprintf(statement, sizeof statement, "%" PRId64, timeout_ms);
-    snprintf(lock, sizeof lock, "%" PRId64, timeout_ms * 4 / 5 + 1);
-    snprintf(idle, sizeof idle, "%" PRId64, timeout_ms + 2000);
-    pgconn_add(c,
-               "SELECT set_config('statement_timeout', $1, true), set_config('lock_timeout', $2,"
-               " true), set_config('idle_in_transaction_session_timeout', $3, true)",
-               3, (const char *const[]){statement, lock, idle}, 0);
+    static const char *const names[] = {"statement_timeout", "lock_timeout",
+                                        "idle_in_transaction_session_timeout"};
+    const int64_t values[] = {timeout_ms, timeout_ms * 4 / 5 + 1, timeout_ms + 2000};
+    for (int i = 0; i < 3 && timeout_ms != 25000; i++) {
+        char sql[100];
+        snprintf(sql, sizeof sql, "SET LOCAL %s = %" PRId64, names[i], values[i]);
+        pgconn_add(c, sql, 0, NULL, 0);
+    }
 }
 
 static void on_ran(struct run *r, enum run_end end);
@@ -287,6 +286,13 @@ void tx_add_result(struct pgconn *c, const struct task *t, int status, const cha
     free((void *)input);
 }
 
+/* A handler may run as a lesser role (row-level security); the host's own tables are not that
+ * role's business. */
+static void add_own_role(struct pgconn *c) {
+    if (pgconn_role_changed(c))
+        pgconn_add(c, "SET LOCAL ROLE NONE", 0, NULL, 0);
+}
+
 /* Rolled back and run again at once or after a pause; the stored outcome of a twin is found then.
  */
 static void again(struct tx *tx) {
@@ -356,6 +362,15 @@ static void committed(struct tx *tx) {
     tx_close(tx);
 }
 
+static bool is_results_key(const struct pgflight *f) {
+    for (int i = 0; i < f->n; i++) {
+        const char *name = pgres_err(f->res[i]) ? pgres_constraint(f->res[i]) : NULL;
+        if (name && !strcmp(name, "rbf_results_pkey"))
+            return true;
+    }
+    return false;
+}
+
 static void on_committed(struct pgconn *c, const struct pgflight *f, void *arg) {
     struct tx *tx = arg;
     const struct err *err = f->lost ? NULL : first_error(f);
@@ -366,13 +381,32 @@ static void on_committed(struct pgconn *c, const struct pgflight *f, void *arg) 
         committed(tx);
     } else if (err && (!strcmp(err->sqlstate, "40001") || !strcmp(err->sqlstate, "40P01"))) {
         conflict(tx);
-    } else if (err && !strcmp(err->sqlstate, "23505") && pgres_err(f->res[0])) {
+    } else if (err && !strcmp(err->sqlstate, "23505") && is_results_key(f)) {
         again(tx); /* a twin on another host committed first */
     } else {
         struct err unknown;
         err_set(&unknown, ERR_PG, "COMMIT did not commit");
         failed_sql(tx, err ? err : &unknown);
     }
+}
+
+/* Mostly the server's trouble. A handler that breaks its connection each time, while others work,
+ * is one that fails. */
+static void lost(struct tx *tx) {
+    struct task *t = first(tx);
+    if (++t->losses <= MAX_LOSSES || !pgpool_up(tx->h->pool)) {
+        run_close(&tx->run);
+        trouble(tx, NULL);
+        return;
+    }
+    struct failure f = {.kind = FAIL_ERROR,
+                        .status = 500,
+                        .code = "INTERNAL_SERVER_ERROR",
+                        .message = "Internal server error",
+                        .internal = "the connection to PostgreSQL broke each time this handler ran",
+                        .retry_after_ms = -1};
+    t->losses = 0;
+    failed(tx, &f);
 }
 
 /* What NATS would refuse must fail now: after COMMIT it would be lost. */
@@ -399,8 +433,7 @@ static void on_ran(struct run *r, enum run_end end) {
     if (end == RUN_CONFLICT) {
         conflict(tx);
     } else if (end == RUN_LOST) {
-        run_close(r);
-        trouble(tx, NULL);
+        lost(tx);
     } else if (end == RUN_FAILED) {
         failed(tx, r->failure);
     } else if (too_large(tx, &why)) {
@@ -412,6 +445,7 @@ static void on_ran(struct run *r, enum run_end end) {
                             .retry_after_ms = -1};
         failed(tx, &f);
     } else {
+        add_own_role(tx->conn);
         tx_add_result(tx->conn, t, 200, r->call->result);
         outbox_add_insert(tx->conn, t, &r->call->effects);
         pgconn_add(tx->conn, "COMMIT", 0, NULL, 0);

@@ -7,9 +7,11 @@
 #include "ops/services.h"
 #include "ops/watch.h"
 #include "ops/workerproc.h"
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define TICK_MS 1000
 #define SILENCE_MS 10000 /* ten beats */
@@ -29,7 +31,7 @@ struct supervisor {
     char *changed;    /* files of the change under way, for the log */
     char refused[13]; /* version last refused, "" when none */
     bool dirty;       /* look at the files again when the change under way is through */
-    bool ever_live, draining;
+    bool ever_live, draining, had_terminal;
     int early_deaths;
     int exit_code;
 };
@@ -207,8 +209,20 @@ static void on_stop_signal(uv_signal_t *h, int signum) {
     drain(s, 0);
 }
 
+static bool has_terminal(void) {
+    int fd = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
+}
+
+/* It also comes when the terminal is closed; then nobody is there any more. */
 static void on_hup(uv_signal_t *h, int signum) {
-    reload(h->data, true);
+    struct supervisor *s = h->data;
+    if (s->had_terminal && !has_terminal())
+        drain(s, 0);
+    else
+        reload(s, true);
 }
 
 static void on_chld(uv_signal_t *h, int signum) {
@@ -284,6 +298,7 @@ static int start(struct supervisor *s) {
     uv_timer_init(&s->loop, &s->deadline);
     s->tick.data = s->deadline.data = s;
     s->ticked_ms = clock_mono_ms();
+    s->had_terminal = has_terminal();
     uv_timer_start(&s->tick, on_tick, TICK_MS, TICK_MS);
     /* Before the files are read, so that no save falls in between. */
     if (s->o->watch &&

@@ -4,8 +4,9 @@
  * No Lua, no NATS, no PostgreSQL. Main thread only; blocks until the host stops.
  *
  * Signals while it runs: SIGTERM or SIGINT drains, a second one kills the workers and returns at
- * once; SIGHUP reloads once; SIGCHLD is its own. A worker is `argv` with CTL_FD (wire/ctl.h), stdin
- * /dev/null, its own process group, and SIGTERM when we die. */
+ * once; SIGHUP reloads once (or drains, when our terminal was closed); SIGCHLD is its own. A worker
+ * is `argv` with CTL_FD (wire/ctl.h), stdin /dev/null, its own process group, and SIGTERM when we
+ * die. */
 #ifndef RBF_SUPERVISOR_H
 #define RBF_SUPERVISOR_H
 #include "base/err.h"

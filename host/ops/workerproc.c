@@ -14,7 +14,7 @@
 
 #define PAUSE_FIRST_MS 100
 #define PAUSE_MAX_MS 5000
-#define HEALTHY_MS 10000
+#define HEALTHY_MS 1000
 
 /* Outlives its process until the loop has closed it. */
 struct channel {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "pg/flight.h"
 #include "base/buf.h"
+#include "pg/session.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -84,8 +85,10 @@ static struct stmt *choose(const struct step *s, struct stmts *stmts, uint64_t s
     return st && st->state == STMT_SENT && st->segment != segment ? NULL : st;
 }
 
-static int send_step(struct step *s, PGconn *pg, struct stmts *stmts, uint64_t segment) {
+static int send_step(struct flight *f, struct step *s, PGconn *pg, struct stmts *stmts,
+                     uint64_t segment) {
     s->stmt = choose(s, stmts, segment);
+    f->touches |= s->stmt ? s->stmt->touches : session_touches(s->sql);
     if (!s->stmt)
         return PQsendQueryParams(pg, s->sql, s->n, NULL, s->params, NULL, NULL, 0) ? 0 : -1;
     if (s->stmt->state == STMT_NEW) {
@@ -108,7 +111,7 @@ int flight_send(struct flight *f, PGconn *pg, struct stmts *stmts, bool idle) {
         struct step *s = &f->steps[i];
         if (!s->sql)
             segment++;
-        int rc = s->sql ? send_step(s, pg, stmts, segment) : PQpipelineSync(pg) ? 0 : -1;
+        int rc = s->sql ? send_step(f, s, pg, stmts, segment) : PQpipelineSync(pg) ? 0 : -1;
         if (rc != 0)
             return -1;
     }
@@ -125,7 +128,7 @@ static int out_of_step(struct err *err) {
 
 /* The server reads or writes COPY data now, which nothing here can end in pipeline mode. */
 static int refuse_copy(struct err *err) {
-    return err_set(err, ERR_PG_LOST,
+    return err_set(err, ERR_INVALID,
                    "COPY is not possible here: use INSERT … SELECT unnest(…), or psql outside");
 }
 

@@ -27,6 +27,7 @@ struct flight {
     int slot;                /* its index in res, when it is a statement */
     int own;                 /* answers due before step 0 to DEALLOCATEs of ours, */
     bool own_sync;           /* and their sync */
+    int touches;             /* the session: enum session_touch, of all statements */
     struct pgres *res;
     const struct pgres **out;
 };

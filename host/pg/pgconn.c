@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "pg/flight.h"
 #include "pg/pgparams.h"
+#include "pg/session.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +27,7 @@ struct pgconn {
     uv_timer_t timer; /* the connect time; later: call back soon, from the loop */
     int refs;
     bool closed, dead;
+    int touches; /* enum session_touch: what lasts, and a role until the transaction ends */
     enum pgtx tx;
     int backend_pid;
     struct flight *open, *sent; /* being collected; under way */
@@ -88,15 +90,22 @@ static void close_pg(struct pgconn *c) {
 
 /* ---- losing it ---- */
 
-static void lose(struct pgconn *c, const char *why) {
-    struct buf line = {0};
-    pg_client_line(&line, *c->fatal ? c->fatal : why);
-    err_set(&c->lost, ERR_PG_LOST, "connection to PostgreSQL lost: %s", line.p ? line.p : "closed");
-    buf_free(&line);
+static void die(struct pgconn *c) {
     c->dead = true;
     c->held = false;
     c->tx = PGTX_IDLE;
     close_pg(c);
+}
+
+static void lose(struct pgconn *c, const char *why) {
+    struct buf line = {0};
+    pg_client_line(&line, *c->fatal ? c->fatal : why);
+    /* newer libpqs (15.20, say) close the connection themselves for COPY in a pipeline */
+    bool copy = line.p && strstr(line.p, "COPY in a pipeline");
+    err_set(&c->lost, copy ? ERR_INVALID : ERR_PG_LOST, "connection to PostgreSQL lost: %s",
+            line.p ? line.p : "closed");
+    buf_free(&line);
+    die(c);
 }
 
 /* Ends the flight under way; c may be closed afterwards. */
@@ -147,7 +156,9 @@ static void soon(struct pgconn *c);
 
 /* Never calls back itself: a failure comes to the flight from the loop. */
 static void dispatch(struct pgconn *c) {
-    if (flight_send(c->sent, c->pg, &c->stmts, c->tx == PGTX_IDLE) == 0 && flush(c) == 0)
+    int rc = flight_send(c->sent, c->pg, &c->stmts, c->tx == PGTX_IDLE);
+    c->touches |= c->sent->touches;
+    if (rc == 0 && flush(c) == 0)
         return;
     lose(c, PQerrorMessage(c->pg));
     soon(c);
@@ -158,12 +169,15 @@ static enum pgtx tx_of(PGconn *pg) {
     return s == PQTRANS_INTRANS ? PGTX_OPEN : s == PQTRANS_INERROR ? PGTX_FAILED : PGTX_IDLE;
 }
 
-/* The answers make no sense (any more). */
-static void give_up(struct pgconn *c, const char *why) {
-    bool broken = PQstatus(c->pg) == CONNECTION_BAD;
-    if (!broken)
-        c->fatal[0] = '\0';
-    lose_from_loop(c, broken ? PQerrorMessage(c->pg) : why);
+/* The answers make no sense, or never will; because libpq has lost it, perhaps. */
+static void give_up(struct pgconn *c, const struct err *why) {
+    if (why->kind != ERR_INVALID && PQstatus(c->pg) == CONNECTION_BAD) {
+        lose(c, PQerrorMessage(c->pg));
+    } else {
+        c->lost = *why;
+        die(c);
+    }
+    finish(c, &c->lost);
 }
 
 /* Reads what has come in; a flight that is complete is given to its callback, which may start the
@@ -175,11 +189,13 @@ static void read_answers(struct pgconn *c) {
         if (r)
             remember_fatal(c, r);
         if (flight_take(c->sent, &c->stmts, r, &err) != 0) {
-            give_up(c, err.msg);
+            give_up(c, &err);
             return;
         }
         if (flight_done(c->sent)) {
             c->tx = tx_of(c->pg);
+            if (c->tx == PGTX_IDLE)
+                c->touches &= SESSION_LASTS;
             finish(c, NULL);
         }
     }
@@ -418,4 +434,12 @@ bool pgconn_dead(const struct pgconn *c) {
 
 int pgconn_backend_pid(const struct pgconn *c) {
     return c->backend_pid;
+}
+
+bool pgconn_touched(const struct pgconn *c) {
+    return c->touches & SESSION_LASTS;
+}
+
+bool pgconn_role_changed(const struct pgconn *c) {
+    return c->touches & SESSION_ROLE;
 }

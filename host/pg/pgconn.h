@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* pgconn - one PostgreSQL connection in pipeline mode on a libuv loop. Loop thread only.
  *
- * Statements are collected into a flight and sent together, in one write; the callback gets all
- * results at once. A sync ends an implicit transaction and is where the server starts again after
- * an error: what stands between the error and the next sync is skipped. One flight at a time.
+ * Statements are collected into a flight and sent together (libpq 15 makes one write for each
+ * sync); the callback gets all results at once. A sync ends an implicit transaction and is where
+ * the server starts again after an error: what stands between the error and the next sync is
+ * skipped. One flight at a time.
  *
  *     pgconn_add(c, "SELECT …", 1, params, 0);  pgconn_sync(c);
  *     pgconn_add(c, "BEGIN ISOLATION LEVEL SERIALIZABLE", 0, NULL, 0);  pgconn_sync(c);
@@ -44,7 +45,8 @@ const struct err *pgres_err(const struct pgres *r);
 const char *pgres_constraint(const struct pgres *r); /* of the failed one; NULL when none */
 
 /* What a flight came to. lost is not NULL when the connection broke (kind ERR_PG_LOST) before all
- * results were in: then the outcome of everything in it is unknown, and conn is dead. */
+ * results were in: then the outcome of everything in it is unknown, and conn is dead. Kind
+ * ERR_INVALID when it was given up because of what a statement is (COPY): it will happen again. */
 struct pgflight {
     const struct err *lost;
     int n;                          /* statements added (syncs do not count) */
@@ -84,5 +86,9 @@ enum pgtx { PGTX_IDLE, PGTX_OPEN, PGTX_FAILED };
 enum pgtx pgconn_tx(const struct pgconn *c); /* as of the last flight's end */
 bool pgconn_busy(const struct pgconn *c);    /* a flight is under way */
 bool pgconn_dead(const struct pgconn *c);
+/* Has a statement perhaps left something in the session (SET, advisory lock, temporary table …)? */
+bool pgconn_touched(const struct pgconn *c);
+/* Does the open transaction perhaps run as another role (SET ROLE, SET LOCAL ROLE)? */
+bool pgconn_role_changed(const struct pgconn *c);
 int pgconn_backend_pid(const struct pgconn *c);
 #endif

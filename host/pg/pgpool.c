@@ -277,7 +277,7 @@ void pgpool_acquire(struct pgpool *p, struct pgpool_waiter *w, uint64_t deadline
     p->nwaiters++;
     if (deadline_ms)
         arm_deadline(p, deadline_ms);
-    if (!p->serving && p->nwaiters == 1)
+    if (p->nwaiters == 1)
         serve(p); /* w is nobody's any more after this, if a connection was idle */
     open_more(p);
 }
@@ -297,7 +297,7 @@ void pgpool_release(struct pgpool *p, struct pgconn *conn) {
     if (open)
         log_error("a connection was released within a transaction: a bug",
                   LOG_I("backend", pgconn_backend_pid(conn)));
-    if (open || pgconn_dead(conn) || pgconn_busy(conn))
+    if (open || pgconn_dead(conn) || pgconn_busy(conn) || pgconn_touched(conn))
         drop(p, s);
     else
         push_idle(p, s);

@@ -30,7 +30,8 @@ void pgpool_acquire(struct pgpool *p, struct pgpool_waiter *w, uint64_t deadline
                     void *arg);
 void pgpool_forget(struct pgpool *p, struct pgpool_waiter *w); /* gives up waiting; harmless else */
 /* Back to the pool: a dead, busy or still-in-transaction connection is closed and replaced (the
- * last is a bug of the caller and logged). */
+ * last is a bug of the caller and logged), and so is one whose session was touched (a setting, an
+ * advisory lock, a temporary table): nothing of it reaches the next task. */
 void pgpool_release(struct pgpool *p, struct pgconn *conn);
 /* Is the server reachable, as far as known? (true until the first failure.) on_change is called on
  * each change; may be NULL. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "pg/stmts.h"
 #include "base/buf.h"
+#include "pg/session.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -54,6 +55,7 @@ static struct stmt *make(struct stmts *s, const char *sql, size_t len) {
     struct stmt *st = xcalloc(1, sizeof *st + len + 1);
     memcpy(st->sql, sql, len + 1);
     snprintf(st->name, sizeof st->name, "s%" PRIu64, ++s->made);
+    st->touches = session_touches(sql);
     list_init(&st->node);
     HASH_ADD(hh, s->by_sql, sql, len, st);
     return st;

@@ -17,6 +17,7 @@ struct stmt {
     enum { STMT_NEW, STMT_SENT, STMT_READY } state;
     uint64_t flight, segment; /* of its last use, of its Prepare */
     bool forgotten;
+    int touches;      /* enum session_touch */
     struct list node; /* in used (most recent last), or in gone */
     UT_hash_handle hh;
     char sql[];

@@ -42,6 +42,7 @@ static void read_op(lua_State *L, struct gen_op *op) {
     op->path = text_field(L, "path");
     op->name = text_field(L, "name");
     op->file = text_field(L, "file");
+    op->example = text_field(L, "example");
     op->timeout_ms = number_field(L, "timeout");
 }
 
@@ -159,6 +160,7 @@ static void free_op(struct gen_op *op) {
     free(op->path);
     free(op->name);
     free(op->file);
+    free(op->example);
 }
 
 struct gen *gen_ref(struct gen *g) {
@@ -198,6 +200,8 @@ void gen_describe(const struct gen *g, struct buf *out) {
         put_pair(out, "path", op->path);
         put_pair(out, "name", op->name);
         put_pair(out, "file", op->file);
+        put_pair(out, "subject", g->queues[op->queue].subject);
+        put_pair(out, "example", op->example);
         buf_putc(out, '}');
     }
     buf_puts(out, "]}");

@@ -24,6 +24,7 @@ struct gen_op {
     enum op_type type;
     char *queue_name, *path, *name; /* name: key it was returned under, or `name`; may be NULL */
     char *file;                     /* "users.lua:14": where it was defined */
+    char *example;                  /* JSON of an input to try; may be NULL */
     int queue;                      /* index into queues */
     int64_t timeout_ms;
 };
@@ -49,7 +50,8 @@ struct gen *gen_load(const struct tree *tree, const char *lua_dir, uint32_t numb
                      struct err *err) NODISCARD;
 struct gen *gen_ref(struct gen *g);
 void gen_unref(struct gen *g);
-/* JSON {"version","ms","operations":[{"type","queue","path","name","file"}]}: for the supervisor.
+/* JSON {"version","ms","operations":[{"type","queue","path","name","file","subject","example"}]}:
+ * for the supervisor.
  */
 void gen_describe(const struct gen *g, struct buf *out);
 #endif

@@ -42,7 +42,7 @@ function _M.load()
   for i, op in ipairs(registry.ops) do
     ops[i] = {
       type = op.type, queue = op.queue, path = op.path, name = op.name, file = op.file,
-      timeout = op.timeout or registry.queues[op.queue].timeout,
+      example = op.example, timeout = op.timeout or registry.queues[op.queue].timeout,
     }
   end
   return { queues = registry.queue_list, ops = ops, options = options }

@@ -20,6 +20,7 @@ end
 
 local definition_keys = {
   path = true, input = true, output = true, handler = true, timeout = true, name = true,
+  example = true,
 }
 
 --- The path with its parameter names blotted out: two paths with the same one match the same.
@@ -58,6 +59,18 @@ local function check_definition(what, queue_name, def)
   end
 end
 
+--- An input that the schema takes, as JSON text: what `rbf dev` says to try.
+local function example_text(def)
+  if def.example == nil then return nil end
+  local checked = def.input and def.input:safeParse(def.example)
+  if checked and not checked.success then
+    misuse("'%s': example does not fit its own input schema: %s", def.path, checked.error.message)
+  end
+  local text, why = host.encode(def.example, "example")
+  if not text then misuse("'%s': %s", def.path, why) end
+  return text
+end
+
 local App = util.closed({}, "an app")
 App.__index = App
 
@@ -92,6 +105,7 @@ local function define(app, kind, queue_name, def)
     output = def.output,
     handler = def.handler,
     timeout = def.timeout and util.duration(def.timeout, def.path .. ": timeout"),
+    example = example_text(def),
     file = place(def.handler),
     backend = app.backend,
     chain = app.chain,

@@ -106,51 +106,59 @@ describe("bad input at the start:", function()
   end)
 
   local HEAD = 'local app = require("app").app\n' -- line 1 of each file
-  for name, case in pairs {
-    ["an unknown queue"] = {
+  for _, case in ipairs {
+    {
+      "an unknown queue",
       [[return { a = app:mutation("jbos", { path = "a", handler = function() end }) }]],
       { "ops.lua:2", "jbos", "jobs" },
     },
-    ["a path that exists twice"] = {
+    {
+      "a path that exists twice",
       [[local a = app:mutation("jobs", { path = "a.b", handler = function() end })
         local b = app:mutation("jobs", { path = "a.b", handler = function() end })
         return { a = a, b = b }]],
       { "ops.lua:3", "a.b", "ops.lua:2" },
     },
-    ["one path with two parameter names"] = {
+    {
+      "one path with two parameter names",
       [[local a = app:mutation("jobs", { path = "u.$id", handler = function() end })
         local b = app:mutation("jobs", { path = "u.$userId", handler = function() end })
         return { a = a, b = b }]],
       { "ops.lua:3", "u.$id", "u.$userId" },
     },
-    ["a key of a definition that does not exist"] = {
+    {
+      "a key of a definition that does not exist",
       [[return { a = app:mutation("jobs", { path = "a", handlr = function() end }) }]],
       { "ops.lua:2", "handlr", "did you mean 'handler'" },
     },
-    ["a handler that is no function"] = {
+    {
+      "a handler that is no function",
       [[return { a = app:mutation("jobs", { path = "a", handler = "no" }) }]],
       { "ops.lua:2", "handler", "function" },
     },
-    ["a path that is none"] = {
+    {
+      "a path that is none",
       [[return { a = app:mutation("jobs", { path = "a..b", handler = function() end }) }]],
       { "ops.lua:2", "a..b" },
     },
-    ["no path"] = {
+    {
+      "no path",
       [[return { a = app:mutation("jobs", { handler = function() end }) }]], { "ops.lua:2", "path" },
     },
-    ["two operations of one name"] = {
+    {
+      "two operations of one name",
       [[local a = app:mutation("jobs", { name = "same", path = "a", handler = function() end })
         local b = app:mutation("jobs", { name = "same", path = "b", handler = function() end })
         return { a = a, b = b }]],
       { "ops.lua:", "same" },
     },
-    ["an error of syntax"] = { "return {\n  a = = 1,\n}", { "ops.lua:3" } },
-    ["an error while loading"] = { "error 'no licence'", { "ops.lua:2", "no licence" } },
-    ["a global that is written"] = { "counter = 1\nreturn {}", { "ops.lua:2", "counter", "local" } },
-    ["a module that does not exist"] = { 'require "nowhere"', { "ops.lua:2", "nowhere" } },
+    { "an error of syntax", "return {\n  a = = 1,\n}", { "ops.lua:3" } },
+    { "an error while loading", "error 'no licence'", { "ops.lua:2", "no licence" } },
+    { "a global that is written", "counter = 1\nreturn {}", { "ops.lua:2", "counter", "local" } },
+    { "a module that does not exist", 'require "nowhere"', { "ops.lua:2", "nowhere" } },
   } do
-    it("an app with " .. name, function()
-      assert_refused(case[2], run_here(app_with(HEAD .. case[1])))
+    it("an app with " .. case[1], function()
+      assert_refused(case[3], run_here(app_with(HEAD .. case[2])))
     end)
   end
 end)
@@ -164,7 +172,7 @@ describe("bad input while running", function()
   end)
 
   teardown(function()
-    stage:close()
+    host.close(stage)
   end)
 
   it("of every kind leaves the host alive and every message accounted for", function()

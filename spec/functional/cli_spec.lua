@@ -60,7 +60,7 @@ describe("rbf", function()
     end)
 
     lazy_teardown(function()
-      stage:close()
+      host.close(stage)
     end)
 
     local function trigger(...)

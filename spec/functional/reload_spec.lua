@@ -22,7 +22,7 @@ describe("a reload", function()
   end)
 
   after_each(function()
-    stage:close()
+    host.close(stage)
   end)
 
   local function edit(n)

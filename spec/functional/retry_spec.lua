@@ -14,7 +14,7 @@ describe("a handler", function()
   end)
 
   lazy_teardown(function()
-    stage:close()
+    host.close(stage)
   end)
 
   before_each(function()
@@ -199,12 +199,6 @@ describe("a handler", function()
       assert.equal(0, stage.db:value "SELECT count(*) FROM rbf_results WHERE status = 200")
     end)
 
-    it("COPY costs the connection, not the host", function()
-      assert.not_equal(200, stage:call("jobs.sql", { sql = "COPY notes TO STDOUT" }).status)
-      settle()
-      assert.equal(200, stage:call("jobs.flaky", { fail = 0 }).status)
-    end)
-
     it("COMMIT by a handler does not pass", function()
       local reply = stage:call("jobs.sql", { sql = "COMMIT" })
       assert.not_equal(200, reply.status)
@@ -220,4 +214,66 @@ describe("a handler", function()
     assert.equal("lost", await_dead().request_id)
     settle()
   end)
+end)
+
+describe("a handler that breaks its connection", function()
+  local stage
+
+  before_each(function()
+    stage = host.stage {
+      app = "spec/apps/retry", args = { "--max-attempts", "2", "--retry-initial", "10ms" },
+    }
+    stage:start()
+  end)
+
+  after_each(function()
+    host.close(stage)
+  end)
+
+  for _, case in ipairs {
+    { "COPY TO STDOUT", "COPY notes TO STDOUT" },
+    { "COPY FROM STDIN", "COPY notes FROM STDIN" },
+    { "the end of its own backend", "SELECT pg_terminate_backend(pg_backend_pid())" },
+  } do
+    it("(" .. case[1] .. ") ends like any that fails", function()
+      local reply = stage:call("jobs.sql", { sql = case[2] }, { timeout = 30000 })
+      assert.equal(500, reply.status, reply.raw)
+      stage:settle { "jobs" }
+      assert.equal(1, stage:count "rbf_dead_letters")
+      assert.equal(200, stage:call("jobs.flaky", { fail = 0 }).status)
+    end)
+  end
+end)
+
+describe("what a handler does to its session", function()
+  local stage
+
+  setup(function()
+    stage = host.stage { app = "spec/apps/retry", args = { "--connections", "1" } }
+    stage:start()
+  end)
+
+  teardown(function()
+    host.close(stage)
+  end)
+
+  local function state()
+    return stage:call("jobs.state").body
+  end
+
+  for _, case in ipairs {
+    { "a setting", "SET work_mem = '7MB'" },
+    { "set_config", "SELECT set_config('app.user', 'mallory', false)" },
+    { "an advisory lock", "SELECT pg_advisory_lock(4711)" },
+    { "a temporary table", "CREATE TEMP TABLE leak (x int)" },
+    { "a cursor that outlives its transaction", "DECLARE c CURSOR WITH HOLD FOR SELECT 1" },
+    { "LISTEN", "LISTEN gossip" },
+    { "a role", "SET ROLE pg_monitor" },
+  } do
+    it("(" .. case[1] .. ") does not reach the next task", function()
+      local before = state()
+      assert.equal(200, stage:call("jobs.sql", { sql = case[2] }).status)
+      assert.same(before, state())
+    end)
+  end
 end)

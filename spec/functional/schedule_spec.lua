@@ -10,7 +10,7 @@ describe("a scheduled task", function()
   end)
 
   after_each(function()
-    stage:close()
+    host.close(stage)
   end)
 
   -- Milliseconds after its time, by the database's clock; nil before it ran.

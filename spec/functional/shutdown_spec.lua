@@ -2,7 +2,8 @@
 local host = require "spec.support.host"
 local proc = require "spec.support.proc"
 
-local N = host.scaled(2000, 200)
+local N = host.scaled(2000, 600)
+local MS = math.ceil(5 / host.scale) -- of a handler: the load outlasts four restarts at any scale
 
 describe("SIGTERM", function()
   local stage
@@ -12,7 +13,7 @@ describe("SIGTERM", function()
   end)
 
   after_each(function()
-    stage:close()
+    host.close(stage)
   end)
 
   -- A sequence counts runs of handlers, also of those rolled back.
@@ -30,17 +31,18 @@ describe("SIGTERM", function()
   end
 
   it("during load loses no message and runs none twice, while another host takes over", function()
-    local current = stage:start { workers = 2 }
+    local few = { workers = 2, args = { "--connections", "4" } }
+    local current = stage:start(few)
     local requests = stage:start_many("jobs.work.run", N, function(i)
-      return { id = i }
+      return { id = i, ms = MS }
     end)
     local stops, naks, conflicts = 0, 0, 0
     for share = 1, 4 do
+      local successor = stage:start(few)
       proc.eventually(function()
         return replied(requests) >= N * share / 5
       end, 60000, "some work to be done")
       local before = replied(requests)
-      local successor = stage:start { workers = 2 }
       local code, signal = current:stop()
       assert.equal(0, code, ("exit by signal %s: %s"):format(tostring(signal), current:tail()))
       stops = stops + ((before < N) and 1 or 0)
@@ -120,7 +122,7 @@ describe("kill -9 of the supervisor", function()
   it("takes its workers with it", function()
     local stage = host.stage { app = "spec/apps/work" }
     finally(function()
-      stage:close()
+      host.close(stage)
     end)
     local running = stage:start { workers = 2 }
     local pids = running:workers()

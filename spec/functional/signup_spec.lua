@@ -12,7 +12,7 @@ describe("the signup app", function()
   end)
 
   teardown(function()
-    stage:close()
+    host.close(stage)
   end)
 
   before_each(function()

@@ -32,6 +32,18 @@ describe("defining", function()
     assert.equal(2, #b.chain)
   end)
 
+  it("keeps an example that its schema takes, as JSON", function()
+    local op = base:mutation("jobs", {
+      path = "a", handler = handler, input = z.object { n = z.number() }, example = { n = 1 },
+    })
+    assert.equal('{"n":1}', op.example)
+    assert.matches("^'b': example does not fit its own input schema: .*n: ", refusal(function()
+      base:mutation("jobs", {
+        path = "b", handler = handler, input = z.object { n = z.number() }, example = { n = "1" },
+      })
+    end))
+  end)
+
   it("reads queue options", function()
     local queues = require("rbf.registry").queues
     assert.equal(60000, queues.events.timeout)
@@ -43,7 +55,7 @@ describe("defining", function()
     { "an unknown queue", function() base:query("evnts", { path = "a", handler = handler }) end,
       "unknown queue 'evnts', did you mean 'events'? (defineBackend knows: events, jobs)" },
     { "an unknown key", function() base:query("jobs", { path = "a", handler = handler, imput = z.any() }) end,
-      "app:query: unknown key 'imput', did you mean 'input'? (known: handler, input, name, output, path, timeout)" },
+      "app:query: unknown key 'imput', did you mean 'input'? (known: example, handler, input, name, output, path, timeout)" },
     { "no path", function() base:query("jobs", { handler = handler }) end,
       "app:query: path must be a string, found nil" },
     { "a bad path", function() base:query("jobs", { path = "a.*", handler = handler }) end,

@@ -87,6 +87,7 @@ function App:middleware(fn) end
 ---@field input? rbf.Schema default: z.null()
 ---@field output? rbf.Schema default: whatever JSON can say
 ---@field handler rbf.Handler
+---@field example? any an input that the schema takes: what `rbf dev` says to try
 ---@field timeout? rbf.Duration
 ---@field name? string default: the key its file returns it under
 

@@ -69,7 +69,21 @@ local badOutput = app:mutation("jobs", {
   end,
 })
 
-local whoami = app:query("jobs", {
+-- What a handler can leave behind in its session.
+local state = app:query("jobs", {
+  path = "state",
+  handler = function(r)
+    return r.db:one([[
+      SELECT current_setting('work_mem') AS work_mem, NULLIF(current_setting('app.user', true), '') AS app_user,
+        current_user::text AS role,
+        (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory') AS locks,
+        (SELECT count(*) FROM pg_class WHERE relname = 'leak') AS tables,
+        (SELECT count(*) FROM pg_cursors WHERE is_holdable) AS cursors,
+        (SELECT count(*) FROM pg_listening_channels()) AS channels]])
+  end,
+})
+
+local broken = app:query("jobs", {
   path = "broken.query",
   handler = function()
     error "a query with a fault"
@@ -78,5 +92,5 @@ local whoami = app:query("jobs", {
 
 return {
   flaky = flaky, refuse = refuse, sql = sql, swallow = swallow, badOutput = badOutput,
-  whoami = whoami,
+  state = state, broken = broken,
 }

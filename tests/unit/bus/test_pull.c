@@ -299,6 +299,24 @@ static void test_idle_pull_lives(void **state) {
     taker_delete(t);
 }
 
+/* The server serves two requests in turn. When the first expires it tells how many it did not
+ * deliver; were that not believed, ours would seem to bring more than the server will send. */
+static void test_requests_served_in_turn(void **state) {
+    ensure();
+    struct taker *t = taker_new("+ACK");
+    pull_want(t->pull, 10);
+    pass(1500);
+    pull_want(t->pull, 25);
+    assert_int_equal(pull_outstanding(t->pull), 25);
+    store(0, 10);
+    UNTIL(&loop, 1000, t->n == 10);
+    assert_int_equal(pull_outstanding(t->pull), 15);
+    pass(1800); /* the first has expired, the second has not */
+    store(10, 25);
+    UNTIL(&loop, 500, t->n == 25);
+    taker_delete(t);
+}
+
 struct changes {
     int up, down;
 };
@@ -323,8 +341,9 @@ static void test_server_dies_while_pulling(void **state) {
     ensure();
     store(0, 500);
     struct taker *t = taker_new(NULL);
-    pull_want(t->pull, 200);
-    UNTIL(&loop, 3000, t->n >= 100);
+    pull_want(t->pull, 600);
+    UNTIL(&loop, 3000, t->n == 500);
+    assert_int_equal(pull_outstanding(t->pull), 100);
     testloop_restart(&loop);
     natsserver_kill(&own);
     UNTIL(&loop, 2000, c.down == 1);
@@ -396,6 +415,7 @@ int main(void) {
         T(test_consumer_deleted),
         T(test_consumer_missing),
         T(test_idle_pull_lives),
+        T(test_requests_served_in_turn),
         T(test_server_dies_while_pulling),
         T(test_frozen_server),
     };

@@ -35,6 +35,20 @@ static void test_ensure_at_once(void **state) {
         bus_delete(others[i]);
 }
 
+/* Both find no stream, one makes it: the other must look again to see whose it is. */
+static void test_ensure_races_another_namespace(void **state) {
+    struct bus *other = connect_to(&server, &loop);
+    struct stream_spec theirs = spec;
+    struct got mine = {0}, got = {0};
+    theirs.description = "rbf namespace theirs";
+    stream_ensure(bus, &spec, on_got_stream, &mine);
+    stream_ensure(other, &theirs, on_got_stream, &got);
+    UNTIL(&loop, 5000, mine.calls && got.calls);
+    assert_int_equal(mine.kind + got.kind, ERR_CONFIG); /* one of the two */
+    assert_non_null(strstr(mine.kind ? mine.text : got.text, "field description"));
+    bus_delete(other);
+}
+
 static void test_ensure_updates(void **state) {
     ensure();
     spec.ack_wait_ms = 12345;
@@ -160,6 +174,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         T(test_ensure_twice),
         T(test_ensure_at_once),
+        T(test_ensure_races_another_namespace),
         T(test_ensure_updates),
         T(test_ensure_adds_subjects),
         T(test_ensure_refuses_retention),

@@ -208,7 +208,7 @@ static void test_takes_over_after_a_crash(void **state) {
     pid_t orphan = find_server(folder, "postgres");
     assert_true(orphan > 0);
     struct services *s = start();
-    assert_int_equal(kill(orphan, 0), -1);
+    assert_int_not_equal(find_server(folder, "postgres"), orphan);
     sql(services_database_url(s), "SELECT 1", out, sizeof out);
     assert_string_equal(out, "1");
     services_stop(s);

@@ -152,6 +152,14 @@ static void a_deferred_constraint_fails_at_commit(void **state) {
     assert_int_equal(applied, 1);
 }
 
+static void a_file_and_its_record_are_one_transaction(void **state) {
+    put("001_a.sql", "CREATE TABLE a (x int);"
+                     "INSERT INTO rbf_migrations VALUES ('app', '001_a.sql', 'x', 1);");
+    assert_int_equal(apply(), -1);
+    assert_string_equal(err.sqlstate, "23505");
+    assert_string_equal(pgserver_sql(&server, "SELECT to_regclass('a') IS NULL"), "t");
+}
+
 static void a_name_without_number_is_refused(void **state) {
     put("users.sql", "SELECT 1;");
     assert_int_equal(apply(), -1);
@@ -228,6 +236,7 @@ int main(void) {
         EACH(a_changed_file_is_refused),
         EACH(a_failure_names_the_line),
         EACH(a_deferred_constraint_fails_at_commit),
+        EACH(a_file_and_its_record_are_one_transaction),
         EACH(a_name_without_number_is_refused),
         EACH(no_time_limits_for_migrations),
         EACH(appliers_wait_for_each_other),

@@ -321,7 +321,7 @@ static void copy_ends_the_connection(void **state) {
         pgconn_add(conn, copies[i], 0, NULL, 0);
         pgconn_add(conn, "SELECT 2", 0, NULL, 0);
         struct landed *l = fly(conn);
-        assert_int_equal(l->lost.kind, ERR_PG_LOST);
+        assert_int_equal(l->lost.kind, ERR_INVALID);
         assert_non_null(strstr(l->lost.msg, "COPY"));
         assert_true(pgconn_dead(conn));
         reopen();

@@ -143,22 +143,42 @@ static void a_deadline_passes(void **state) {
     assert_non_null(acquired(&late));
 }
 
+/* A connection is free again in time, but the loop was busy elsewhere. */
+static void never_a_connection_after_the_deadline(void **state) {
+    struct want held[3], w;
+    for (int i = 0; i < 3; i++)
+        acquire(&held[i], 0);
+    for (int i = 0; i < 3; i++)
+        acquired(&held[i]);
+    acquire(&w, 30);
+    pgpool_release(pool, held[0].conn);
+    usleep(60000);
+    assert_true(run_until(&w.done, 5000));
+    assert_int_equal(w.err.kind, ERR_TIMEOUT);
+}
+
 /* Each callback gives its connection back and asks again, from inside. */
-static int rounds;
+static int rounds, depth;
 
 static void on_round(struct pgconn *c, const struct err *err, void *arg) {
     struct want *want = arg;
     assert_null(err);
+    assert_int_equal(depth++, 0); /* a loop, not a recursion */
     pgpool_release(pool, c);
     if (++rounds < 20000)
         pgpool_acquire(pool, &want->w, 0, on_round, want);
     else
         want->done = true;
+    depth--;
 }
 
 static void callbacks_may_acquire_and_release(void **state) {
     struct want w = {0}, w2 = {0};
+    rounds = 10000;
+    pgpool_acquire(pool, &w.w, 0, on_round, &w);
+    assert_true(run_until(&w.done, 20000));
     rounds = 0;
+    w.done = false;
     pgpool_acquire(pool, &w.w, 0, on_round, &w);
     pgpool_acquire(pool, &w2.w, 0, on_round, &w2);
     assert_true(run_until(&w.done, 20000) || w2.done);
@@ -254,9 +274,33 @@ static void a_restart_is_survived(void **state) {
     assert_true(pgpool_up(pool));
     run_for(5);
     assert_int_equal(pgpool_idle(pool), 3);
-    acquire(&a, 0); /* the backoff is forgotten */
+}
+
+static void await_change(bool *changed, bool up) {
+    *changed = false;
+    assert_true(run_until(changed, 5000));
+    assert_int_equal(pgpool_up(pool), up);
+}
+
+/* Only idle connections: still it is noticed both times, and the second wait is as short as the
+ * first. */
+static void an_outage_is_noticed_while_nobody_asks(void **state) {
+    struct want a;
+    bool changed = false;
+    pgpool_on_change(pool, on_change, &changed);
+    acquire(&a, 0);
     acquired(&a);
     pgpool_release(pool, a.conn);
+    run_for(5);
+    for (int i = 0; i < 2; i++) {
+        pgserver_halt(&server);
+        await_change(&changed, false);
+        run_for(i == 0 ? 900 : 10);
+        pgserver_run(&server);
+        uint64_t before = clock_mono_ms();
+        await_change(&changed, true);
+        assert_in_range(clock_mono_ms() - before, 0, i == 0 ? 2100 : 600);
+    }
 }
 
 static void down_from_the_start(void **state) {
@@ -337,10 +381,12 @@ int main(void) {
         EACH(the_last_released_is_lent_first_and_at_once),
         EACH(first_come_first_served),
         EACH(a_deadline_passes),
+        EACH(never_a_connection_after_the_deadline),
         EACH(callbacks_may_acquire_and_release),
         EACH(an_open_transaction_is_not_passed_on),
         EACH(a_terminated_idle_connection_is_replaced),
         EACH(a_restart_is_survived),
+        EACH(an_outage_is_noticed_while_nobody_asks),
         EACH(down_from_the_start),
         EACH(too_many_connections),
         EACH(delete_tells_the_waiters),

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Calls: the pipeline, what a handler is given, and how it can end. No server: statements fail. */
 #include "vmtest.h"
+#include <signal.h>
+#include <sys/time.h>
+#include <unistd.h>
 
 static void request(void **state) {
     struct gen *g = vmtest_app(
@@ -47,6 +50,13 @@ static void middleware(void **state) {
     assert_int_equal(t.event, CALL_DONE);
     assert_int_equal(t.call->result_len, 0);
     vmtest_end(&t);
+    gen_unref(g);
+}
+
+static void context(void **state) {
+    struct gen *g = vmtest_handler("r.ctx.n = r.ctx.n + 1 return r.ctx.n");
+    vmtest_expect(g, NULL, "2");
+    vmtest_expect(g, NULL, "2");
     gen_unref(g);
 }
 
@@ -332,6 +342,40 @@ static void coroutines(void **state) {
         "may wait here\"]");
 }
 
+static lua_State *looping;
+
+static void on_hook(lua_State *L, lua_Debug *ar) {
+    lua_sethook(L, NULL, 0, 0);
+    luaL_error(L, "stopped");
+}
+
+static void on_signal(int sig) {
+    lua_sethook(looping, on_hook, LUA_MASKCOUNT, 1);
+}
+
+/* Handlers are interpreted, also what they load(): in compiled code a hook would never fire. */
+static void stoppable(void **state) {
+    static const char *const loops[] = {"while true do end", "load('while true do end')()",
+                                        "pcall(function() while true do end end) error('stopped')"};
+    struct sigaction old, act = {.sa_handler = on_signal};
+    sigaction(SIGVTALRM, &act, &old);
+    alarm(20); /* else the test would hang */
+    for (size_t i = 0; i < sizeof loops / sizeof *loops; i++) {
+        struct gen *g = vmtest_handler(loops[i]);
+        struct vmtest t = {0};
+        struct itimerval after = {.it_value.tv_usec = 50000};
+        looping = g->vm->L;
+        setitimer(ITIMER_VIRTUAL, &after, NULL);
+        vmtest_run(&t, g, "jobs.op", NULL);
+        assert_int_equal(t.event, CALL_FAILED);
+        assert_non_null(strstr(t.call->failure.internal, "stopped"));
+        vmtest_end(&t);
+        gen_unref(g);
+    }
+    alarm(0);
+    sigaction(SIGVTALRM, &old, NULL);
+}
+
 /* Two calls of one generation, one waiting while the other runs. */
 static void interleaved(void **state) {
     struct gen *g =
@@ -355,13 +399,14 @@ static void interleaved(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(request),          cmocka_unit_test(middleware),
-        cmocka_unit_test(middleware_fails), cmocka_unit_test(input),
-        cmocka_unit_test(output),           cmocka_unit_test(failures),
-        cmocka_unit_test(failed_with),      cmocka_unit_test(traceback),
-        cmocka_unit_test(statement),        cmocka_unit_test(effects),
-        cmocka_unit_test(refused_effects),  cmocka_unit_test(coroutines),
-        cmocka_unit_test(interleaved),
+        cmocka_unit_test(request),    cmocka_unit_test(context),
+        cmocka_unit_test(middleware), cmocka_unit_test(middleware_fails),
+        cmocka_unit_test(input),      cmocka_unit_test(output),
+        cmocka_unit_test(failures),   cmocka_unit_test(failed_with),
+        cmocka_unit_test(traceback),  cmocka_unit_test(statement),
+        cmocka_unit_test(effects),    cmocka_unit_test(refused_effects),
+        cmocka_unit_test(coroutines), cmocka_unit_test(interleaved),
+        cmocka_unit_test(stoppable),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -161,6 +161,7 @@ static void savepoint_effects(void **state) {
     assert_string_equal(a->subject, "kept.a");
     assert_string_equal(b->subject, "kept.b");
     assert_ptr_equal(b->node.next, &t.call->effects);
+    assert_int_equal(t.statements, 3); /* SAVEPOINT, ROLLBACK TO, RELEASE: none is left open */
     vmtest_end(&t);
     gen_unref(g);
 }

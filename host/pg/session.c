@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE /* strcasestr */
+#include "pg/session.h"
+#include <ctype.h>
+#include <string.h>
+#include <strings.h>
+
+static const char *skip_blank(const char *s) {
+    for (;;) {
+        const char *end = NULL;
+        if (isspace((unsigned char)*s))
+            end = s + 1;
+        else if (!strncmp(s, "--", 2))
+            end = strchr(s, '\n');
+        else if (!strncmp(s, "/*", 2) && (end = strstr(s + 2, "*/")))
+            end += 2;
+        if (!end)
+            return s;
+        s = end;
+    }
+}
+
+static bool is_word(char c) {
+    return isalnum((unsigned char)c) || c == '_';
+}
+
+static bool begins(const char *s, const char *word) {
+    size_t n = strlen(word);
+    return !strncasecmp(s, word, n) && !is_word(s[n]);
+}
+
+static bool begins_any(const char *s, const char *const *words) {
+    for (; *words; words++)
+        if (begins(s, *words))
+            return true;
+    return false;
+}
+
+/* As a word of its own: "attempts" and "template" are innocent. */
+static bool has_word(const char *s, const char *word) {
+    size_t n = strlen(word);
+    for (const char *p = s; (p = strcasestr(p, word)); p += n)
+        if ((p == s || !is_word(p[-1])) && !is_word(p[n]))
+            return true;
+    return false;
+}
+
+static int touches_of_set(const char *rest) {
+    static const char *const of_the_transaction[] = {"LOCAL", "TRANSACTION", "CONSTRAINTS", NULL};
+    int role = has_word(rest, "role") || has_word(rest, "authorization") ? SESSION_ROLE : 0;
+    return role | (begins_any(rest, of_the_transaction) ? 0 : SESSION_LASTS);
+}
+
+int session_touches(const char *sql) {
+    static const char *const first[] = {"RESET",   "LISTEN",     "UNLISTEN", "LOAD",
+                                        "PREPARE", "DEALLOCATE", "DECLARE",  "DISCARD",
+                                        "DO",      "CALL",       "EXECUTE",  NULL};
+    static const char *const calls[] = {"set_config", "advisory_lock", "pg_temp", "dblink", NULL};
+    const char *s = skip_blank(sql);
+    if (begins(s, "SET"))
+        return touches_of_set(skip_blank(s + 3));
+    if (begins_any(s, first))
+        return SESSION_LASTS;
+    for (const char *const *call = calls; *call; call++)
+        if (strcasestr(s, *call))
+            return SESSION_LASTS;
+    return has_word(s, "temp") || has_word(s, "temporary") ? SESSION_LASTS : 0;
+}
