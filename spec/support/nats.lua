@@ -42,10 +42,14 @@ local lib = once("lib.nats", function()
     natsStatus natsMsgHeader_Keys(natsMsg *m, const char ***keys, int *n);
     void natsMsg_Destroy(natsMsg *m);
     void free(void *p);
+    void *dlopen(const char *name, int flags);
   ]]
+  local RTLD_LAZY, RTLD_NODELETE = 1, 0x1000
   for _, name in ipairs { "libnats.so.3", "libnats.so.3.4", "nats" } do
     local ok, found = pcall(ffi.load, name)
     if ok then
+      -- Its threads run on when the Lua state closes and would lose their code.
+      ffi.C.dlopen(name, RTLD_LAZY + RTLD_NODELETE)
       return found
     end
   end
@@ -173,10 +177,11 @@ end
 
 function Client:close()
   if self.conn then
+    -- In this order: to destroy a subscription of a live connection can crash libnats 3.4.
+    lib.natsConnection_Close(self.conn)
     for _, sub in ipairs(self.subs) do
       lib.natsSubscription_Destroy(sub)
     end
-    lib.natsConnection_Close(self.conn)
     lib.natsConnection_Destroy(self.conn)
     self.conn = nil
   end

@@ -41,7 +41,8 @@ static void good(void **state) {
     struct buf b = {0};
     gen_describe(g, &b);
     assert_non_null(strstr(b.p, "{\"type\":\"query\",\"queue\":\"jobs\",\"path\":\"users.get\","
-                                "\"name\":\"get\",\"file\":\"users.lua:3\"}"));
+                                "\"name\":\"get\",\"file\":\"users.lua:3\",\"subject\":\"jobs\","
+                                "\"example\":null}"));
     buf_free(&b);
     gen_unref(g);
 }
