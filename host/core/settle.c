@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "core/dead.h"
 #include "core/outbox.h"
+#include "core/results.h"
 #include "core/retry.h"
 #include "core/sweeper.h"
 #include "core/tx.h"
@@ -99,7 +100,7 @@ static void on_written(struct pgconn *c, const struct pgflight *f, void *arg) {
         conclude(v);
         return;
     }
-    bool taken = err && !strcmp(err->sqlstate, "23505");
+    bool taken = err && results_taken(f);
     if (taken && !v->t->input) { /* not even JSON: it never ran, and its id has an outcome */
         v->result = false;
         write_it(v);
@@ -115,7 +116,7 @@ static void on_written(struct pgconn *c, const struct pgflight *f, void *arg) {
 static void add_result(const struct verdict *v) {
     struct buf body = {0};
     envelope_error_body(&body, v->code, v->message, v->details);
-    tx_add_result(v->conn, v->t, v->status, body.p);
+    results_add_insert(v->conn, v->t, v->status, body.p);
     buf_free(&body);
 }
 
@@ -165,7 +166,7 @@ static void roll_back_and_look(struct verdict *v) {
     list_push(&one, &v->t->member);
     pgconn_add(v->conn, "ROLLBACK", 0, NULL, 0);
     pgconn_sync(v->conn);
-    tx_add_dedup(v->conn, v->t->h, &one);
+    results_add_lookup(v->conn, v->t->h, &one);
     pgconn_sync(v->conn);
     list_remove(&v->t->member);
     pgconn_send(v->conn, on_looked, v);

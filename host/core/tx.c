@@ -5,10 +5,10 @@
 #include "base/log.h"
 #include "core/lane.h"
 #include "core/outbox.h"
+#include "core/results.h"
 #include "core/retry.h"
 #include "core/run.h"
 #include "core/settle.h"
-#include "pg/pgarray.h"
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -98,21 +98,6 @@ static struct task *take(struct tx *tx) {
 }
 
 /* --- flight 1: dedup, BEGIN --- */
-
-void tx_add_dedup(struct pgconn *c, struct host *h, struct list *members) {
-    struct buf ids = {0};
-    pgarray_open(&ids);
-    list_each(members, it) pgarray_add(&ids, container_of(it, struct task, member)->env.id);
-    pgarray_close(&ids);
-    /* The lateral form keeps the key's index whatever the table's statistics say; "= ANY" became a
-     * scan of the namespace as the table grew. */
-    pgconn_add(c,
-               "SELECT u.number, r.status, r.data, r.requested_path, r.requested_input"
-               " FROM unnest($2::text[]) WITH ORDINALITY u(id, number) CROSS JOIN LATERAL"
-               " (SELECT * FROM rbf_results WHERE namespace = $1 AND request_id = u.id LIMIT 1) r",
-               2, (const char *const[]){h->cfg->namespace_, ids.p}, 0);
-    buf_free(&ids);
-}
 
 /* The session's limits fit the default timeout (pgconn.c); an operation with another one gets its
  * own, so that a stopped host cannot hold locks for much longer than the handler may run. */
@@ -259,7 +244,7 @@ static void on_conn(struct pgconn *conn, const struct err *err, void *arg) {
         tx_close(tx);
         return;
     }
-    tx_add_dedup(conn, tx->h, &tx->members);
+    results_add_lookup(conn, tx->h, &tx->members);
     pgconn_sync(conn); /* BEGIN may not follow a statement in the same implicit transaction */
     pgconn_add(conn, "BEGIN ISOLATION LEVEL SERIALIZABLE", 0, NULL, 0);
     if (t->op >= 0)
@@ -269,22 +254,6 @@ static void on_conn(struct pgconn *conn, const struct err *err, void *arg) {
 }
 
 /* --- the last flight: results, outbox rows, COMMIT --- */
-
-void tx_add_result(struct pgconn *c, const struct task *t, int status, const char *data) {
-    char code[12];
-    snprintf(code, sizeof code, "%d", status);
-    /* A payload that is no text cannot be stored as TEXT; such a request never ran, and its own
-     * redelivery is refused before anything is compared. */
-    const char *input = t->input ? xmemdup(t->msg->data, t->msg->len) : NULL;
-    pgconn_add(c,
-               "INSERT INTO rbf_results (namespace, request_id, requested_path, requested_input,"
-               " data, status, code_version) VALUES ($1, $2, $3, $4, $5, $6, $7)",
-               7,
-               (const char *const[]){t->h->cfg->namespace_, t->env.id, t->msg->subject,
-                                     input ? input : "", data, code, t->gen->version},
-               0);
-    free((void *)input);
-}
 
 /* A handler may run as a lesser role (row-level security); the host's own tables are not that
  * role's business. */
@@ -362,15 +331,6 @@ static void committed(struct tx *tx) {
     tx_close(tx);
 }
 
-static bool is_results_key(const struct pgflight *f) {
-    for (int i = 0; i < f->n; i++) {
-        const char *name = pgres_err(f->res[i]) ? pgres_constraint(f->res[i]) : NULL;
-        if (name && !strcmp(name, "rbf_results_pkey"))
-            return true;
-    }
-    return false;
-}
-
 static void on_committed(struct pgconn *c, const struct pgflight *f, void *arg) {
     struct tx *tx = arg;
     const struct err *err = f->lost ? NULL : first_error(f);
@@ -381,7 +341,7 @@ static void on_committed(struct pgconn *c, const struct pgflight *f, void *arg) 
         committed(tx);
     } else if (err && (!strcmp(err->sqlstate, "40001") || !strcmp(err->sqlstate, "40P01"))) {
         conflict(tx);
-    } else if (err && !strcmp(err->sqlstate, "23505") && is_results_key(f)) {
+    } else if (err && !strcmp(err->sqlstate, "23505") && results_taken(f)) {
         again(tx); /* a twin on another host committed first */
     } else {
         struct err unknown;
@@ -446,7 +406,7 @@ static void on_ran(struct run *r, enum run_end end) {
         failed(tx, &f);
     } else {
         add_own_role(tx->conn);
-        tx_add_result(tx->conn, t, 200, r->call->result);
+        results_add_insert(tx->conn, t, 200, r->call->result);
         outbox_add_insert(tx->conn, t, &r->call->effects);
         pgconn_add(tx->conn, "COMMIT", 0, NULL, 0);
         pgconn_sync(tx->conn);

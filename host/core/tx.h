@@ -12,10 +12,4 @@ void tx_run(struct task *t);
 void tx_run_again(struct task *t);
 /* The same again, once the host's own trouble (a lost connection, a missing table) may be over. */
 void tx_run_later(struct task *t);
-
-/* SQL shared with settle. Adds: one row for each request id that has a stored result, with the
- * columns number (from 1), status, data, requested_path, requested_input. */
-void tx_add_dedup(struct pgconn *c, struct host *h, struct list *members);
-/* Adds the INSERT of one result. */
-void tx_add_result(struct pgconn *c, const struct task *t, int status, const char *data);
 #endif

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/results.h"
+#include "base/buf.h"
+#include "pg/pgarray.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void results_add_lookup(struct pgconn *c, const struct host *h, const struct list *members) {
+    struct buf ids = {0};
+    pgarray_open(&ids);
+    list_each(members, it) pgarray_add(&ids, container_of(it, struct task, member)->env.id);
+    pgarray_close(&ids);
+    /* The lateral form keeps the key's index whatever the table's statistics say; "= ANY" became a
+     * scan of the namespace as the table grew. */
+    pgconn_add(c,
+               "SELECT u.number, r.status, r.data, r.requested_path, r.requested_input"
+               " FROM unnest($2::text[]) WITH ORDINALITY u(id, number) CROSS JOIN LATERAL"
+               " (SELECT * FROM rbf_results WHERE namespace = $1 AND request_id = u.id LIMIT 1) r",
+               2, (const char *const[]){h->cfg->namespace_, ids.p}, 0);
+    buf_free(&ids);
+}
+
+void results_add_insert(struct pgconn *c, const struct task *t, int status, const char *data) {
+    char code[12];
+    snprintf(code, sizeof code, "%d", status);
+    /* A payload that is no text cannot be stored as TEXT; such a request never ran, and its own
+     * redelivery is refused before anything is compared. */
+    const char *input = t->input ? xmemdup(t->msg->data, t->msg->len) : NULL;
+    pgconn_add(c,
+               "INSERT INTO rbf_results (namespace, request_id, requested_path, requested_input,"
+               " data, status, code_version) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+               7,
+               (const char *const[]){t->h->cfg->namespace_, t->env.id, t->msg->subject,
+                                     input ? input : "", data, code, t->gen->version},
+               0);
+    free((void *)input);
+}
+
+bool results_taken(const struct pgflight *f) {
+    for (int i = 0; i < f->n; i++) {
+        const char *name = pgres_err(f->res[i]) ? pgres_constraint(f->res[i]) : NULL;
+        if (name && !strcmp(name, "rbf_results_pkey"))
+            return true;
+    }
+    return false;
+}

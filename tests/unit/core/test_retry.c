@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/retry.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+static void grows_to_its_limit_with_jitter(void **state) {
+    const struct config cfg = {.retry_initial_ms = 100, .retry_max_ms = 5000};
+    const int64_t full[] = {100, 200, 400, 800, 1600, 3200, 5000, 5000};
+    for (int attempt = 1; attempt <= 8; attempt++) {
+        int64_t low = INT64_MAX, high = 0;
+        for (int i = 0; i < 2000; i++) {
+            int64_t ms = retry_delay_ms(&cfg, attempt);
+            low = ms < low ? ms : low;
+            high = ms > high ? ms : high;
+        }
+        assert_in_range(low, full[attempt - 1] / 2, full[attempt - 1] * 3 / 4);
+        assert_in_range(high, full[attempt - 1] * 3 / 4, full[attempt - 1]);
+    }
+}
+
+static void a_huge_attempt_does_not_overflow(void **state) {
+    const struct config cfg = {.retry_initial_ms = 100, .retry_max_ms = 300000};
+    assert_in_range(retry_delay_ms(&cfg, 1000000), 150000, 300000);
+}
+
+static void random_keeps_its_bounds(void **state) {
+    assert_int_equal(retry_random(7, 7), 7);
+    assert_int_equal(retry_random(7, 3), 7);
+    for (int i = 0; i < 1000; i++)
+        assert_in_range(retry_random(1, 3), 1, 3);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(grows_to_its_limit_with_jitter),
+        cmocka_unit_test(a_huge_attempt_does_not_overflow),
+        cmocka_unit_test(random_keeps_its_bounds),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
