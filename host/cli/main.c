@@ -169,9 +169,7 @@ int main(int argc, char **argv) {
         if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h"))
             return help();
     struct cli c = {.argc = argc - 2, .argv = argv + 2, .share = share_dir()};
-    if (configure(&c, cmd, &err))
-        return cli_fail("%s", err.msg);
-    int code = cmd->run(&c);
+    int code = configure(&c, cmd, &err) ? cli_fail("%s", err.msg) : cmd->run(&c);
     config_free(&c.cfg);
     return code;
 }

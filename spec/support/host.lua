@@ -69,7 +69,7 @@ local function read_log(self)
     used = used + #line + 1
     local ok, entry = pcall(cjson.decode, line)
     self.lines[#self.lines + 1] = ok and type(entry) == "table" and entry
-      or { msg = line, level = "raw" }
+      or { msg = line, level = "raw" } -- not ours: a sanitizer's, say
   end
   self.log_at = self.log_at + used
 end
@@ -147,6 +147,12 @@ function Host:wait(timeout_ms)
   local ok, code, signal = pcall(self.process.wait, self.process, timeout_ms or 60000)
   if not ok then
     error(code .. "; the host said:\n" .. self:tail(), 2)
+  end
+  local faults = self:log(function(line)
+    return line.level == "raw" and line.msg:find "Sanitizer" or line.msg:find "runtime error:"
+  end)
+  if faults[1] then -- an instrumented build has found something
+    error(faults[1].msg .. "; the host said:\n" .. self:tail(60), 2)
   end
   self.stats = {}
   for _, line in ipairs(self:log("worker stopped")) do
