@@ -174,6 +174,8 @@ char *statedir_subfolder(const struct statedir *s, const char *name, struct err 
                 (int)st.st_uid);
         free(path);
         return NULL;
+    } else if ((st.st_mode & 077) && chmod(path, 0700) != 0) { /* PostgreSQL insists on it */
+        goto fail;
     }
     return path;
 fail:

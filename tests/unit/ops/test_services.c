@@ -112,6 +112,9 @@ static void test_start_stop_twice(void **state) {
     assert_int_equal(find_server(folder, "postgres"), 0);
     assert_int_equal(find_server(folder, "nats-server"), 0);
 
+    char *data = xasprintf("%s/pg", folder); /* somebody's chmod -R, which PostgreSQL refuses */
+    assert_int_equal(chmod(data, 0755), 0);
+    free(data);
     s = start();
     sql(services_database_url(s), "SELECT n FROM kept", out, sizeof out);
     assert_string_equal(out, "42");
