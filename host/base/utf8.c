@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/utf8.h"
+#include <string.h>
 
 /* Length by the first byte, and the range of the second, which is where overlong forms, surrogates
  * and the end of Unicode show (RFC 3629, section 4). */
@@ -59,4 +60,12 @@ void utf8_clean(struct buf *out, const char *s, size_t n) {
             buf_puts(out, "\xEF\xBF\xBD");
         i += len ? len : 1;
     }
+}
+
+char *utf8_copy(const char *s) {
+    struct buf out = {0};
+    if (!s)
+        return NULL;
+    utf8_clean(&out, s, strlen(s));
+    return buf_steal(&out);
 }

@@ -14,4 +14,6 @@ bool utf8_valid(const char *s, size_t n);
 bool utf8_printable(const char *s, size_t n);
 /* Appends s with U+FFFD in place of each byte that belongs to no valid character, and of NUL. */
 void utf8_clean(struct buf *out, const char *s, size_t n);
+/* A copy of s that is text; NULL gives NULL. Caller frees. */
+char *utf8_copy(const char *s);
 #endif

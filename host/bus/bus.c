@@ -29,8 +29,13 @@ static void on_read(void *arg) {
     while (!b->closing) {
         natsMsg *inner = NULL;
         natsStatus s = natsSubscription_NextMsg(&inner, b->sub, 0);
-        if (s == NATS_NO_RESPONDERS)
-            continue; /* a message that looked like the server's 503; it is gone */
+        if (s == NATS_NO_RESPONDERS) {
+            /* An empty message with a header "Status: 503". As a reply it says that nobody is
+             * there, and its request's deadline tells so. As a stream's message libnats hides it:
+             * it cannot be acked, and comes again after each ack_wait. */
+            pulls_unseen(b);
+            continue;
+        }
         if (s != NATS_OK)
             return;
         dispatch(b, bus_msg_from(inner));

@@ -44,6 +44,8 @@ extern struct pull_times pull_times; /* tests shorten them */
 /* called by bus.c */
 void pulls_changed(struct bus *b, bool up);
 void pulls_tick(struct bus *b);
+/* A message came that libnats does not show; it may be any pull's. */
+void pulls_unseen(struct bus *b);
 void pulls_orphan(struct bus *b); /* the bus goes, its pulls stay to be deleted */
 /* A status message whose token ("p<pull>-<request>") names a pull; borrowed. */
 void pulls_status(struct bus *b, const char *token, const struct bus_msg *m);

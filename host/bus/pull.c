@@ -280,6 +280,16 @@ void pulls_changed(struct bus *b, bool up) {
     }
 }
 
+/* Counted against each, as none may wait for ever for what has been: one too many is asked for
+ * then, at most, until a 408 sets the sum right. */
+void pulls_unseen(struct bus *b) {
+    list_each_safe(&b->pulls, it) {
+        struct pull *p = container_of(it, struct pull, node);
+        count_down(p, 1);
+        top_up(p);
+    }
+}
+
 void pulls_orphan(struct bus *b) {
     for (struct list *it; (it = list_pop(&b->pulls));)
         container_of(it, struct pull, node)->b = NULL;

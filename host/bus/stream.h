@@ -21,6 +21,10 @@ struct stream_spec {
 typedef void (*stream_cb)(const struct err *err, void *arg);
 void stream_ensure(struct bus *b, const struct stream_spec *spec, stream_cb cb, void *arg);
 
+/* Does a stream take this subject? 0, and cb comes later from the loop; -1: not asked (down). */
+typedef void (*stream_lookup_cb)(bool exists, const struct err *err, void *arg);
+int stream_lookup(struct bus *b, const char *subject, stream_lookup_cb cb, void *arg);
+
 /* pull: asks a consumer for messages, never for more than its owner wants. */
 struct pull;
 /* m is handed over. */

@@ -97,7 +97,7 @@ static int serve(struct dev *d) {
         .app_dir = cfg->app_dir,
         .workers = (int)cfg->workers,
         .worker_argv = worker,
-        .shutdown_timeout_ms = cfg->shutdown_timeout_ms,
+        .shutdown_timeout_ms = cfg->shutdown_timeout_ms + 1000, /* workers say what is left */
         .watch = true,
         .patient = true,
         .services = d->services,

@@ -11,7 +11,7 @@ int cmd_run(struct cli *c) {
         .app_dir = c->cfg.app_dir,
         .workers = (int)c->cfg.workers,
         .worker_argv = worker,
-        .shutdown_timeout_ms = c->cfg.shutdown_timeout_ms,
+        .shutdown_timeout_ms = c->cfg.shutdown_timeout_ms + 1000, /* workers say what is left */
         .watch = c->cfg.watch,
     };
     return supervisor_run(&o);

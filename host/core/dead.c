@@ -6,9 +6,23 @@
 #include <string.h>
 
 static void put_hex(struct buf *out, const char *p, size_t n) {
+    static const char digits[] = "0123456789abcdef";
+    buf_reserve(out, 2 * n + 3);
     buf_puts(out, "\\x");
-    for (size_t i = 0; i < n; i++)
-        buf_printf(out, "%02x", (unsigned char)p[i]);
+    for (size_t i = 0; i < n; i++) {
+        buf_putc(out, digits[(unsigned char)p[i] >> 4]);
+        buf_putc(out, digits[p[i] & 15]);
+    }
+}
+
+/* RBF-First-Seen comes from outside, too: ms epoch, or what this delivery says. */
+static void put_first_seen(struct buf *out, const struct task *t) {
+    const char *header = hdrs_get(&t->msg->hdrs, "RBF-First-Seen");
+    size_t n = header ? strlen(header) : 0;
+    if (n > 0 && n < 18 && strspn(header, "0123456789") == n)
+        buf_puts(out, header);
+    else
+        buf_printf(out, "%" PRIu64, t->ack.ts_ns / 1000000);
 }
 
 /* Numbers and quoted parts differ from one occurrence to the next; what is left is the shape. */
@@ -43,19 +57,15 @@ static void fingerprint(const struct death *d, char out[13]) {
 }
 
 void dead_add(struct pgconn *c, const struct task *t, const struct death *d) {
-    struct buf name = {0}, headers = {0}, payload = {0};
-    char id[ID_TEXT], print[13], attempts[12], seen[24];
-    const char *first_seen = hdrs_get(&t->msg->hdrs, "RBF-First-Seen");
+    struct buf name = {0}, headers = {0}, payload = {0}, seen = {0};
+    char id[ID_TEXT], print[13], attempts[12];
     task_message_name(t, &name);
     id_v5(name.p, name.len, id);
     fingerprint(d, print);
     hdrs_to_json(&t->msg->hdrs, &headers);
     put_hex(&payload, t->msg->data, t->msg->len);
+    put_first_seen(&seen, t);
     snprintf(attempts, sizeof attempts, "%d", t->env.attempt);
-    snprintf(seen, sizeof seen, "%" PRIu64, t->ack.ts_ns / 1000000);
-    if (first_seen && strspn(first_seen, "0123456789") == strlen(first_seen) &&
-        strlen(first_seen) < sizeof seen)
-        strcpy(seen, first_seen);
     pgconn_add(c,
                "INSERT INTO rbf_dead_letters (namespace, id, queue, subject, request_id, headers,"
                " payload, error_code, error_message, error_traceback, fingerprint, attempts,"
@@ -63,12 +73,14 @@ void dead_add(struct pgconn *c, const struct task *t, const struct death *d) {
                " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)"
                " ON CONFLICT (namespace, id) DO NOTHING",
                14,
-               (const char *const[]){t->h->cfg->namespace_, id, queue_name(t->q), t->msg->subject,
-                                     t->env.id, headers.p, payload.p, d->code,
+               (const char *const[]){t->h->cfg->namespace_, id, queue_name(t->q), t->path,
+                                     t->env.id, d->bare ? NULL : headers.p,
+                                     d->bare ? NULL : payload.p, d->code,
                                      d->internal ? d->internal : d->message, d->traceback, print,
-                                     attempts, seen, t->gen->version},
+                                     attempts, seen.p, t->gen->version},
                0);
     buf_free(&name);
     buf_free(&headers);
     buf_free(&payload);
+    buf_free(&seen);
 }

@@ -8,6 +8,7 @@ struct death {
     const char *code, *message; /* as a caller would have got them */
     const char *internal;       /* the real message, or NULL: message is it */
     const char *traceback;      /* or NULL */
+    bool bare;                  /* leave out headers and payload: they cannot be stored */
 };
 /* Adds the INSERT of the dead letter; its id is the message's, so that a second delivery adds none.
  */

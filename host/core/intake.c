@@ -15,8 +15,9 @@ struct queue {
     char *name, *stream, *consumer, *subjects, *description;
     int64_t ack_wait_ms, concurrency;
     int in_hand;
-    bool live;  /* of the live generation */
-    bool ready; /* stream and consumer are there */
+    bool ensuring, stale; /* an ensure is under way; its spec has changed since */
+    bool live;            /* of the live generation */
+    bool ready;           /* stream and consumer are there */
     struct stream_spec spec;
     struct pull *pull; /* NULL until ready the first time */
     struct after *later;
@@ -25,8 +26,9 @@ struct queue {
 struct intake {
     struct host *h;
     struct list queues;
-    int ensuring;
     struct err refused; /* the first refusal of the apply under way */
+    bool started;       /* the first apply went well */
+    bool closed;
     void (*cb)(const struct err *err, void *arg);
     void *arg;
 };
@@ -91,13 +93,7 @@ static void on_message(struct pull *p, struct bus_msg *m, void *arg) {
     refresh(q);
 }
 
-static void ensure(struct queue *q);
-
-static void ensure_later(void *arg) {
-    struct queue *q = arg;
-    q->later = NULL;
-    ensure(q);
-}
+static void ensure_later(void *arg);
 
 static void on_gone(struct pull *p, const struct err *err, void *arg) {
     struct queue *q = arg;
@@ -119,32 +115,59 @@ static void start_pulling(struct queue *q) {
     refresh(q);
 }
 
-static void applied(struct intake *in) {
+/* The apply under way is over once no queue waits for its stream any more. */
+static void check_applied(struct intake *in) {
     void (*cb)(const struct err *, void *) = in->cb;
+    list_each(&in->queues, it) {
+        if (container_of(it, struct queue, node)->ensuring)
+            return;
+    }
     in->cb = NULL;
+    in->started = in->started || !in->refused.kind;
     if (cb)
         cb(in->refused.kind ? &in->refused : NULL, in->arg);
 }
 
+static void ensure(struct queue *q);
+
+static void ensure_later(void *arg) {
+    struct queue *q = arg;
+    q->later = NULL;
+    ensure(q);
+}
+
+/* At the start a refusal ends the worker; later the other queues serve on, and this one is tried
+ * until it is mended. */
+static void refused(struct queue *q, const struct err *err) {
+    struct intake *in = q->in;
+    if (!in->refused.kind)
+        in->refused = *err;
+    if (!in->started)
+        return;
+    log_error("queue not ready", LOG_S("queue", q->name), LOG_S("error", err->msg));
+    if (!q->later)
+        q->later = after_ms(in->h->loop, ENSURE_AGAIN_MS, ensure_later, q);
+}
+
 static void on_ensured(const struct err *err, void *arg) {
     struct queue *q = arg;
-    struct intake *in = q->in;
-    if (!err) {
+    if (q->in->closed)
+        return;
+    q->ensuring = false;
+    if (q->stale)
+        ensure(q);
+    else if (err)
+        refused(q, err);
+    else
         start_pulling(q);
-    } else {
-        if (!in->refused.kind)
-            in->refused = *err;
-        if (!in->cb && !in->h->draining) { /* after the start: a server that comes back, say */
-            log_error("queue not ready", LOG_S("queue", q->name), LOG_S("error", err->msg));
-            if (!q->later)
-                q->later = after_ms(in->h->loop, ENSURE_AGAIN_MS, ensure_later, q);
-        }
-    }
-    if (in->ensuring > 0 && --in->ensuring == 0)
-        applied(in);
+    check_applied(q->in);
 }
 
 static void ensure(struct queue *q) {
+    q->stale = q->ensuring; /* the one under way borrows the spec as it was */
+    if (q->ensuring)
+        return;
+    q->ensuring = true;
     stream_ensure(q->in->h->bus, &q->spec, on_ensured, q);
 }
 
@@ -226,21 +249,17 @@ void intake_apply(struct intake *in, void (*cb)(const struct err *err, void *arg
     in->arg = arg;
     err_clear(&in->refused);
     list_each(&in->queues, it) container_of(it, struct queue, node)->live = false;
-    in->ensuring = 1; /* this loop */
     for (int i = 0; i < g->n_queues; i++) {
         bool changed;
         if (!selected(in->h->cfg->queues, g->queues[i].name))
             continue;
         struct queue *q = queue_for(in, &g->queues[i], &changed);
         q->live = true;
-        if (changed) {
-            in->ensuring++;
+        if (changed)
             ensure(q);
-        }
     }
     intake_refresh(in); /* those that are gone from the app stop here */
-    if (--in->ensuring == 0)
-        applied(in);
+    check_applied(in);
 }
 
 struct intake *intake_new(struct host *h) {
@@ -250,15 +269,24 @@ struct intake *intake_new(struct host *h) {
     return in;
 }
 
+void intake_close(struct intake *in) {
+    in->closed = true;
+    list_each(&in->queues, it) {
+        struct queue *q = container_of(it, struct queue, node);
+        after_cancel(&q->later);
+        q->ready = false;
+        if (q->pull)
+            pull_delete(q->pull);
+        q->pull = NULL;
+    }
+}
+
 void intake_delete(struct intake *in) {
     struct list *node;
     if (!in)
         return;
     while ((node = list_pop(&in->queues))) {
         struct queue *q = container_of(node, struct queue, node);
-        after_cancel(&q->later);
-        if (q->pull)
-            pull_delete(q->pull);
         free(q->name);
         free(q->stream);
         free(q->consumer);

@@ -16,7 +16,9 @@ void intake_apply(struct intake *in, void (*cb)(const struct err *err, void *arg
 void intake_refresh(struct intake *in);
 /* Stops pulling for good; what an open pull still brings is NAKed. */
 void intake_drain(struct intake *in);
-void intake_delete(struct intake *in);
+/* Ends the pulls, before the bus goes; the queues stay for callbacks that still come. */
+void intake_close(struct intake *in);
+void intake_delete(struct intake *in); /* closed before; NULL is allowed */
 
 const char *queue_name(const struct queue *q);
 int64_t queue_ack_wait_ms(const struct queue *q);

@@ -11,6 +11,7 @@
 #include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #define STORE_TIMEOUT_MS 5000
 /* A delete is its own commit, so published rows are gathered for a moment. */
@@ -138,14 +139,18 @@ bool outbox_add_insert(struct pgconn *c, const struct task *t, const struct list
     return true;
 }
 
+/* What the sender told its own server (an id, an expected sequence) is not for the next one. */
+static bool may_travel(const struct hdr *h) {
+    return strncasecmp(h->name, "Nats-", 5) != 0 && hdrs_valid(h->name, h->value);
+}
+
 void outbox_add_park(struct pgconn *c, const struct task *t, int64_t target_at, int attempt) {
     struct buf name = {0}, headers = {0};
     struct hdrs h = {0};
     char id[ID_TEXT], number[24], at[24];
     for (size_t i = 0; i < t->msg->hdrs.n; i++)
-        if (hdrs_valid(t->msg->hdrs.v[i].name, t->msg->hdrs.v[i].value))
+        if (may_travel(&t->msg->hdrs.v[i]))
             hdrs_add(&h, t->msg->hdrs.v[i].name, t->msg->hdrs.v[i].value);
-    hdrs_drop(&h, "Nats-Msg-Id");
     hdrs_drop(&h, "Target-At");
     hdrs_drop(&h, H_RAW); /* ours alone, whoever sent them */
     hdrs_drop(&h, H_STREAM);
@@ -160,17 +165,17 @@ void outbox_add_park(struct pgconn *c, const struct task *t, int64_t target_at, 
     task_message_name(t, &name); /* a redelivery parks the same row */
     id_v5(name.p, name.len, id);
     snprintf(at, sizeof at, "%" PRId64, target_at);
-    char *data = xmemdup(t->msg->data, t->msg->len);
+    struct buf data = {0}; /* written anew, so that jsonb gives back what can be read again */
+    jsonval_write(&data, t->input);
     pgconn_add(
         c,
         "INSERT INTO rbf_outbox (namespace, id, source_request_id, type, path, data, headers,"
         " target_at) VALUES ($1, $2, $3, 'request', $4, $5, $6, $7)"
         " ON CONFLICT (namespace, id) DO NOTHING",
         7,
-        (const char *const[]){t->h->cfg->namespace_, id, t->env.id, t->msg->subject,
-                              t->msg->len ? data : "null", headers.p, at},
+        (const char *const[]){t->h->cfg->namespace_, id, t->env.id, t->path, data.p, headers.p, at},
         0);
-    free(data);
+    buf_free(&data);
     buf_free(&name);
     buf_free(&headers);
     hdrs_free(&h);
@@ -328,10 +333,16 @@ static void publish_one(struct outbox *o, const struct task *t, const struct eff
     buf_free(&data);
 }
 
-void outbox_publish(struct host *h, const struct task *t, const struct list *effects) {
+void outbox_publish(struct host *h, const struct task *t, const struct list *effects,
+                    const struct pgres *inserted) {
     int64_t now = clock_db_ms();
+    int row = 0;
     list_each(effects, it) {
         const struct effect *e = container_of(it, struct effect, node);
+        /* one whose id was pending already has no row of its own: that job stays as it is */
+        if (row == pgres_rows(inserted) || strcmp(pgres_value(inserted, row, 0, NULL), e->id))
+            continue;
+        row++;
         if (e->target_at > now)
             sweeper_arm(h->sweeper, e->target_at);
         else

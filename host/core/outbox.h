@@ -12,8 +12,10 @@ struct outbox *outbox_new(struct host *h) NODISCARD;
 bool outbox_add_insert(struct pgconn *c, const struct task *t, const struct list *effects);
 /* A row for the message itself, to be published again at target_at as the given attempt. */
 void outbox_add_park(struct pgconn *c, const struct task *t, int64_t target_at, int attempt);
-/* After COMMIT: publishes the due effects; arms the sweeper for the others. */
-void outbox_publish(struct host *h, const struct task *t, const struct list *effects);
+/* After COMMIT: publishes the due effects; arms the sweeper for the others. inserted: the result of
+ * that INSERT, which names the rows that are new. */
+void outbox_publish(struct host *h, const struct task *t, const struct list *effects,
+                    const struct pgres *inserted);
 /* A message too large to be published, or NULL: so that it fails before COMMIT. Says which. */
 const struct effect *outbox_too_large(const struct host *h, const struct list *effects);
 /* Nothing is waiting for a PubAck or to be deleted. */

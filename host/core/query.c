@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #define MAX_CONFLICTS 10
+#define MAX_LOSSES 3
 
 struct query {
     struct task *t;
@@ -34,16 +35,23 @@ static void run_again(void *arg) {
     query_run(arg);
 }
 
+static void give_up(struct task *t, const char *code, const char *message) {
+    t->h->stats.refused++;
+    task_reply_error(t, 500, code, message, NULL);
+    task_end(t, "+ACK");
+}
+
 /* Only 40001 and a lost connection may have a better answer the next time. */
 static void again(struct task *t, enum run_end end) {
     t->h->stats.conflicts += end == RUN_CONFLICT;
     t->conflicts += end == RUN_CONFLICT;
-    if (t->conflicts > MAX_CONFLICTS) {
-        task_reply_error(t, 500, "CONCURRENCY_CONFLICT", "too many concurrent changes", NULL);
-        task_end(t, "+ACK");
-        return;
-    }
-    after_ms(t->h->loop, end == RUN_LOST ? 250 : 5, run_again, t);
+    t->losses += end == RUN_LOST && pgpool_up(t->h->pool); /* its own doing, perhaps */
+    if (t->conflicts > MAX_CONFLICTS)
+        give_up(t, "CONCURRENCY_CONFLICT", "too many concurrent changes");
+    else if (t->losses > MAX_LOSSES)
+        give_up(t, "INTERNAL_SERVER_ERROR", "Internal server error");
+    else
+        after_ms(t->h->loop, end == RUN_LOST ? 250 : 5, run_again, t);
 }
 
 static void answer_failure(struct task *t, const struct failure *f) {

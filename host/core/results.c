@@ -31,8 +31,8 @@ void results_add_insert(struct pgconn *c, const struct task *t, int status, cons
                "INSERT INTO rbf_results (namespace, request_id, requested_path, requested_input,"
                " data, status, code_version) VALUES ($1, $2, $3, $4, $5, $6, $7)",
                7,
-               (const char *const[]){t->h->cfg->namespace_, t->env.id, t->msg->subject,
-                                     input ? input : "", data, code, t->gen->version},
+               (const char *const[]){t->h->cfg->namespace_, t->env.id, t->path, input ? input : "",
+                                     data, code, t->gen->version},
                0);
     free((void *)input);
 }

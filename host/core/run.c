@@ -2,6 +2,7 @@
 #include "core/run.h"
 #include "base/buf.h"
 #include "base/clock.h"
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -91,9 +92,23 @@ static void on_statement(struct pgconn *c, const struct pgflight *f, void *arg) 
     }
 }
 
+/* The session's limits fit the default timeout (pgconn.c); an operation with another one gets its
+ * own, so that a stopped host cannot hold locks for much longer than the handler may run. */
+void run_add_limits(struct pgconn *c, int64_t timeout_ms) {
+    static const char *const names[] = {"statement_timeout", "lock_timeout",
+                                        "idle_in_transaction_session_timeout"};
+    const int64_t values[] = {timeout_ms, timeout_ms * 4 / 5 + 1, timeout_ms + 2000};
+    for (int i = 0; i < 3 && timeout_ms != 25000; i++) {
+        char sql[100];
+        snprintf(sql, sizeof sql, "SET LOCAL %s = %" PRId64, names[i], values[i]);
+        pgconn_add(c, sql, 0, NULL, 0);
+    }
+}
+
 static void send_statement(struct run *r) {
     if (r->begin) {
         pgconn_add(r->conn, r->begin, 0, NULL, 0);
+        run_add_limits(r->conn, r->timeout_ms);
         r->begin = NULL;
     }
     pgconn_add(r->conn, r->call->sql, r->call->n_params, r->call->params, 0);
@@ -156,6 +171,7 @@ void run_start(struct run *r, struct host *h, struct gen *g, const struct call_r
     r->begin = begin;
     r->cb = cb;
     r->arg = arg;
+    r->timeout_ms = (int64_t)timeout_ms;
     r->deadline_ms = clock_mono_ms() + timeout_ms;
     r->call = call_new(g, req);
     list_push(&h->runs, &r->node);

@@ -23,6 +23,7 @@ struct run {
     struct pgpool_waiter waiter; /* lazy run */
     struct list node;            /* among the running, for deadlines */
     struct after *sleeping;
+    int64_t timeout_ms;
     uint64_t deadline_ms; /* monotonic */
     bool waiting_sql, waiting_conn, timed_out;
     struct err doomed;             /* first SQL error, in case the handler swallows it */
@@ -40,4 +41,6 @@ void run_start(struct run *r, struct host *h, struct gen *g, const struct call_r
                void (*cb)(struct run *r, enum run_end end), void *arg);
 void run_close(struct run *r); /* frees the call; r may be started again */
 void run_check_deadlines(struct host *h);
+/* Adds what gives the open transaction limits that fit timeout_ms, where the session's do not. */
+void run_add_limits(struct pgconn *c, int64_t timeout_ms);
 #endif

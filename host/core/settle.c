@@ -2,6 +2,7 @@
 #include "core/settle.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/utf8.h"
 #include "core/dead.h"
 #include "core/outbox.h"
 #include "core/results.h"
@@ -21,6 +22,7 @@ struct verdict {
     bool result; /* INSERT the error as the request's result */
     bool letter; /* INSERT a dead letter */
     bool reply;
+    bool bare;                     /* without what could not be stored */
     bool look;                     /* for a twin's outcome, once there is a connection */
     void (*again)(struct task *t); /* not NULL: only roll back, then run the task again so */
     int64_t park_until;            /* ms epoch; 0: not parked */
@@ -46,8 +48,8 @@ static struct verdict *verdict_new(struct task *t, int status, const char *code,
     struct verdict *v = xcalloc(1, sizeof *v);
     v->t = t;
     v->status = status;
-    v->code = xstrdup(code ? code : envelope_code_of(status));
-    v->message = xstrdup(message ? message : "");
+    v->code = utf8_copy(code ? code : envelope_code_of(status));
+    v->message = utf8_copy(message ? message : "");
     v->details = xstrdup(details);
     return v;
 }
@@ -67,7 +69,7 @@ static void log_verdict(const struct verdict *v) {
     if (!what)
         return;
     log_write(v->letter ? LOG_ERROR : LOG_WARN, what,
-              log_fields_(LOG_S("subject", t->msg->subject), LOG_S("request_id", t->env.id),
+              log_fields_(LOG_S("subject", t->path), LOG_S("request_id", t->env.id),
                           LOG_I("attempt", t->env.attempt), LOG_I("status", v->status),
                           LOG_S("code", v->code),
                           LOG_S("error", v->internal ? v->internal : v->message),
@@ -91,6 +93,20 @@ static void conclude(struct verdict *v) {
     task_end(t, word);
 }
 
+/* Something in the message cannot be stored. It must not come again and again for that: it dies,
+ * with what can be stored of it. */
+static void make_bare(struct verdict *v, const struct err *err) {
+    log_error("an outcome cannot be stored as it is; its dead letter goes without payload",
+              LOG_S("request_id", v->t->env.id), LOG_S("error", err->msg));
+    v->bare = v->letter = v->result = true;
+    v->reply = task_has_caller(v->t);
+    v->park_until = 0;
+    free(v->details);
+    v->details = NULL;
+    free(v->internal);
+    v->internal = utf8_copy(err->msg);
+}
+
 static void on_written(struct pgconn *c, const struct pgflight *f, void *arg) {
     struct verdict *v = arg;
     const struct err *err = NULL;
@@ -101,6 +117,11 @@ static void on_written(struct pgconn *c, const struct pgflight *f, void *arg) {
         return;
     }
     bool taken = err && results_taken(f);
+    if (err && !strncmp(err->sqlstate, "22", 2) && !v->bare) {
+        make_bare(v, err);
+        write_it(v);
+        return;
+    }
     if (taken && !v->t->input) { /* not even JSON: it never ran, and its id has an outcome */
         v->result = false;
         write_it(v);
@@ -130,7 +151,7 @@ static void write_it(struct verdict *v) {
     if (v->result)
         add_result(v);
     if (v->letter)
-        dead_add(c, v->t, &(struct death){v->code, v->message, v->internal, v->traceback});
+        dead_add(c, v->t, &(struct death){v->code, v->message, v->internal, v->traceback, v->bare});
     if (v->park_until)
         outbox_add_park(c, v->t, v->park_until, v->park_attempt);
     pgconn_add(c, "COMMIT", 0, NULL, 0);
@@ -276,8 +297,8 @@ void settle_failure(struct task *t, struct pgconn *conn, const struct failure *f
     struct verdict *v = verdict_new(t, f->status, f->code, f->message, f->details);
     int status;
     v->conn = conn;
-    v->internal = xstrdup(f->internal);
-    v->traceback = xstrdup(f->traceback);
+    v->internal = utf8_copy(f->internal);
+    v->traceback = utf8_copy(f->traceback);
     if (f->kind == FAIL_SQL && sql_is_permanent(f->sqlstate, &status) && !t->sql_rerun) {
         t->sql_rerun = true; /* a race may have a better answer: run it once more */
         t->conflicts = 0;
@@ -314,7 +335,9 @@ void settle_unknown(struct task *t) {
     }
     struct verdict *v = verdict_new(t, 404, "NOT_FOUND", NULL, NULL);
     free(v->message);
-    v->message = xasprintf("no operation has the path %.200s", t->subject);
+    char *text = xasprintf("no operation has the path %.200s", t->subject);
+    v->message = utf8_copy(text);
+    free(text);
     v->reply = task_has_caller(t);
     if (!v->reply)
         retry_or_die(v, -1);

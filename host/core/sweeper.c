@@ -2,6 +2,8 @@
 #include "core/sweeper.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/utf8.h"
+#include "bus/stream.h"
 #include "core/after.h"
 #include "core/outbox.h"
 #include "core/retry.h"
@@ -14,13 +16,15 @@
 #define BATCH_TEXT "200"
 #define INTERVAL_MS 1000 /* at least this often */
 #define STORE_TIMEOUT_MS 5000
+#define DELAY_MS 2000 /* before NATS is asked again to take what it did not take */
 
 struct row {
     struct sweeper *s;
     char *id, *type, *path, *data, *headers;
     int attempts;
     bool stored;
-    bool refused; /* by NATS, while it was there: counts as an attempt */
+    bool delayed; /* NATS did not take it now: later, but that is no attempt of the row's */
+    bool refused; /* NATS will not take it: counts as an attempt */
     char why[200];
 };
 
@@ -109,6 +113,13 @@ static void on_finished(struct pgconn *c, const struct pgflight *f, void *arg) {
     finish(s, full && !f->lost && !err);
 }
 
+static void add_delay(struct sweeper *s, const struct row *r) {
+    char next[24];
+    snprintf(next, sizeof next, "%" PRId64, clock_db_ms() + retry_random(DELAY_MS, 2 * DELAY_MS));
+    pgconn_add(s->conn, "UPDATE rbf_outbox SET next_try_at = $3 WHERE namespace = $1 AND id = $2",
+               3, (const char *const[]){s->h->cfg->namespace_, r->id, next}, 0);
+}
+
 /* Backs off; an exhausted row becomes a dead letter and, being an outcome, a result. */
 static void add_refusal(struct sweeper *s, const struct row *r) {
     char next[24];
@@ -136,11 +147,11 @@ static void add_refusal(struct sweeper *s, const struct row *r) {
     pgconn_add(s->conn,
                "INSERT INTO rbf_dead_letters (namespace, id, queue, subject, request_id, headers,"
                " payload, error_code, error_message, attempts, first_seen_at)"
-               " SELECT namespace, id, split_part(path, '.', 1), path,"
+               " SELECT namespace, id, split_part(substr(path, length($4) + 1), '.', 1), path,"
                " COALESCE(headers->>'RBF-Request-Id', id::text), headers,"
                " convert_to(data::text, 'UTF8'), 'UNPUBLISHABLE', $3, attempts + 1, created_at"
                " FROM rbf_outbox WHERE namespace = $1 AND id = $2 ON CONFLICT DO NOTHING",
-               3, (const char *const[]){ns, r->id, r->why}, 0);
+               4, (const char *const[]){ns, r->id, r->why, s->h->cfg->subject_prefix}, 0);
     pgconn_add(s->conn, "DELETE FROM rbf_outbox WHERE namespace = $1 AND id = $2", 2,
                (const char *const[]){ns, r->id}, 0);
 }
@@ -153,6 +164,8 @@ static void write_outcome(struct sweeper *s) {
             pgarray_add(&ids, s->rows[i].id);
         else if (s->rows[i].refused)
             add_refusal(s, &s->rows[i]);
+        else if (s->rows[i].delayed)
+            add_delay(s, &s->rows[i]);
     }
     pgarray_close(&ids);
     pgconn_add(
@@ -169,16 +182,43 @@ static void write_outcome(struct sweeper *s) {
 
 /* --- publishing --- */
 
+static void row_settled(struct row *r) {
+    if (--r->s->waiting == 0)
+        write_outcome(r->s);
+}
+
+static void refuse_row(struct row *r, const char *why) {
+    struct buf clean = {0};
+    utf8_clean(&clean, why, strlen(why));
+    size_t n = clean.len < sizeof r->why ? clean.len : sizeof r->why - 1;
+    while (n > 0 && n < clean.len && (clean.p[n] & 0xC0) == 0x80) /* not within a character */
+        n--;
+    memcpy(r->why, clean.p ? clean.p : "", n);
+    r->refused = true;
+    buf_free(&clean);
+}
+
+static void on_looked_up(bool exists, const struct err *err, void *arg) {
+    struct row *r = arg;
+    if (!err && !exists)
+        refuse_row(r, "no stream takes its subject: make one, or mend the path");
+    row_settled(r);
+}
+
+/* A stream that is full or slow, or a JetStream without a leader, is the server's trouble and says
+ * nothing of the row; a message that is too large, or a subject that no stream has, will not get
+ * better. */
 static void settle_row(struct row *r, const struct err *err) {
-    struct sweeper *s = r->s;
+    struct bus *b = r->s->h->bus;
     r->stored = !err;
-    s->h->stats.swept += r->stored;
-    if (err && err->kind != ERR_BUS_DOWN && err->kind != ERR_SHUTDOWN && bus_up(s->h->bus)) {
-        r->refused = true;
-        snprintf(r->why, sizeof r->why, "%.190s", err->msg);
-    }
-    if (--s->waiting == 0)
-        write_outcome(s);
+    r->s->h->stats.swept += r->stored;
+    r->delayed = err && err->kind != ERR_SHUTDOWN;
+    if (err && err->kind == ERR_INVALID)
+        refuse_row(r, err->msg);
+    if (err && err->kind == ERR_TIMEOUT && bus_up(b) &&
+        stream_lookup(b, r->path, on_looked_up, r) == 0)
+        return;
+    row_settled(r);
 }
 
 static void on_stored(const struct err *err, bool duplicate, void *arg) {

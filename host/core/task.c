@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/jsonval.h"
 #include "base/log.h"
+#include "base/utf8.h"
 #include "core/query.h"
 #include "core/settle.h"
 #include "core/tx.h"
@@ -57,6 +58,7 @@ static void start(struct task *t);
 
 static void free_task(struct task *t) {
     subject_params_free(&t->params);
+    free(t->path);
     json_decref(t->input);
     gen_unref(t->gen);
     bus_msg_delete(t->msg);
@@ -126,12 +128,19 @@ static bool wait_for_twin(struct task *t) {
 static void start(struct task *t) {
     if (is_query(t))
         query_run(t);
-    else if (!wait_for_twin(t))
+    else if (t->leader || !wait_for_twin(t))
         tx_run(t);
 }
 
+/* A query changed nothing and is nobody's job: it is answered, never a dead letter. */
 static void refuse(struct task *t, int status, const char *code, const char *message) {
-    settle_refuse(t, status, code, message, NULL, true);
+    if (!is_query(t)) {
+        settle_refuse(t, status, code, message, NULL, true);
+        return;
+    }
+    task_reply_error(t, status, code, message, NULL);
+    t->h->stats.refused++;
+    task_end(t, "+ACK");
 }
 
 /* What needs no database, in the contract's order: id, Content-Type, JSON. */
@@ -149,6 +158,7 @@ static void check(struct task *t, const struct err *envelope) {
         refuse(t, 400, "BAD_REQUEST", err.msg);
     } else {
         t->req.input = t->input;
+        t->req.attempt = t->env.attempt;
         start(t);
     }
 }
@@ -160,15 +170,27 @@ static void fill_request(struct task *t) {
         .request_id = t->env.id,
         .hdrs = &t->msg->hdrs,
         .params = &t->params,
-        .attempt = t->env.attempt,
         .timestamp = (int64_t)(t->ack.ts_ns / 1000000),
     };
+}
+
+static void check_all(struct task *t) {
+    struct err err;
+    int bad = envelope_parse(&t->msg->hdrs, t->ack.stream, t->ack.stream_seq, t->ack.ts_ns, &t->env,
+                             &err);
+    check(t, bad ? &err : NULL);
+}
+
+void task_restart(struct task *t) {
+    if (t->input)
+        start(t);
+    else
+        check_all(t);
 }
 
 void task_accept(struct host *h, struct queue *q, struct bus_msg *m) {
     struct task *t = xcalloc(1, sizeof *t);
     size_t prefix = strlen(h->cfg->subject_prefix);
-    struct err err;
     t->h = h;
     t->q = q;
     t->msg = m;
@@ -183,9 +205,8 @@ void task_accept(struct host *h, struct queue *q, struct bus_msg *m) {
     if (ack_subject_parse(m->reply, &t->ack))
         memset(&t->ack, 0, sizeof t->ack); /* intake checked it; the name is then ":0:0" */
     h->stats.redelivered += t->ack.delivered > 1;
-    int bad =
-        envelope_parse(&m->hdrs, t->ack.stream, t->ack.stream_seq, t->ack.ts_ns, &t->env, &err);
     t->op = router_match(t->gen->router, t->subject, &t->params);
+    t->path = utf8_copy(m->subject);
     fill_request(t);
-    check(t, bad ? &err : NULL);
+    check_all(t);
 }

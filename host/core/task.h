@@ -21,6 +21,7 @@ struct task {
     struct ack_subject ack; /* delivery count, stream, sequence, time */
     struct envelope env;
     const char *subject; /* without the app's prefix; within msg */
+    char *path;          /* the full subject as text: what the tables hold */
     json_t *input;       /* NULL until parsed */
     struct gen *gen;     /* reference; the generation this task finishes on */
     int op;              /* index into gen->ops; -1: unknown path */
@@ -35,6 +36,8 @@ struct task {
 
 /* Takes m. Checks what needs no database, then hands over to tx, query or settle. */
 void task_accept(struct host *h, struct queue *q, struct bus_msg *m);
+/* From those checks on, for a task that could not be brought to its end. */
+void task_restart(struct task *t);
 const struct gen_op *task_op(const struct task *t); /* NULL when the path is unknown */
 bool task_has_caller(const struct task *t);         /* somebody waits for a reply */
 /* Publishes the result to the caller, if there is one and NATS is up: else the message is not

@@ -54,7 +54,7 @@ void tx_run(struct task *t) {
 }
 
 static void run_now(void *arg) {
-    tx_run(arg);
+    task_restart(arg);
 }
 
 void tx_run_again(struct task *t) {
@@ -99,19 +99,6 @@ static struct task *take(struct tx *tx) {
 
 /* --- flight 1: dedup, BEGIN --- */
 
-/* The session's limits fit the default timeout (pgconn.c); an operation with another one gets its
- * own, so that a stopped host cannot hold locks for much longer than the handler may run. */
-static void add_limits(struct pgconn *c, int64_t timeout_ms) {
-    static const char *const names[] = {"statement_timeout", "lock_timeout",
-                                        "idle_in_transaction_session_timeout"};
-    const int64_t values[] = {timeout_ms, timeout_ms * 4 / 5 + 1, timeout_ms + 2000};
-    for (int i = 0; i < 3 && timeout_ms != 25000; i++) {
-        char sql[100];
-        snprintf(sql, sizeof sql, "SET LOCAL %s = %" PRId64, names[i], values[i]);
-        pgconn_add(c, sql, 0, NULL, 0);
-    }
-}
-
 static void on_ran(struct run *r, enum run_end end);
 static void on_checked(struct run *r, enum run_end end);
 
@@ -124,8 +111,7 @@ static void duplicate(struct tx *tx, struct task *t, const struct pgres *r) {
     const char *path = pgres_value(r, 0, 3, NULL), *data = pgres_value(r, 0, 2, NULL);
     size_t len;
     const char *input = pgres_value(r, 0, 4, &len);
-    bool same =
-        !strcmp(path, t->msg->subject) && jsonval_same_text(input, len, t->msg->data, t->msg->len);
+    bool same = !strcmp(path, t->path) && jsonval_same_text(input, len, t->msg->data, t->msg->len);
     t->h->stats.duplicates += same;
     if (!same) {
         settle_refuse(take(tx), 409, "REQUEST_ID_CONFLICT",
@@ -166,8 +152,11 @@ static void on_checked(struct run *r, enum run_end end) {
         const struct failure *f = r->failure;
         task_reply_error(t, f->status, f->code, f->message, f->details);
         task_end(t, "+ACK");
-    } else {
+    } else if (++t->losses <= MAX_LOSSES || !pgpool_up(tx->h->pool)) {
         tx_run_later(t);
+    } else { /* middleware that breaks its connection each time */
+        task_reply_error(t, 500, "INTERNAL_SERVER_ERROR", "Internal server error", NULL);
+        task_end(t, "+ACK");
     }
     run_close(r);
     tx_close(tx);
@@ -248,18 +237,20 @@ static void on_conn(struct pgconn *conn, const struct err *err, void *arg) {
     pgconn_sync(conn); /* BEGIN may not follow a statement in the same implicit transaction */
     pgconn_add(conn, "BEGIN ISOLATION LEVEL SERIALIZABLE", 0, NULL, 0);
     if (t->op >= 0)
-        add_limits(conn, task_op(t)->timeout_ms);
+        run_add_limits(conn, task_op(t)->timeout_ms);
     pgconn_sync(conn);
     pgconn_send(conn, on_begun, tx);
 }
 
 /* --- the last flight: results, outbox rows, COMMIT --- */
 
-/* A handler may run as a lesser role (row-level security); the host's own tables are not that
- * role's business. */
-static void add_own_role(struct pgconn *c) {
-    if (pgconn_role_changed(c))
-        pgconn_add(c, "SET LOCAL ROLE NONE", 0, NULL, 0);
+/* A handler may run as a lesser role (row-level security) or with another search_path (a schema for
+ * each tenant); the host's own tables are neither's business. */
+static void add_own_scope(struct pgconn *c) {
+    if (!pgconn_scope_changed(c))
+        return;
+    pgconn_add(c, "SET LOCAL ROLE NONE", 0, NULL, 0);
+    pgconn_add(c, "SET LOCAL search_path TO DEFAULT", 0, NULL, 0);
 }
 
 /* Rolled back and run again at once or after a pause; the stored outcome of a twin is found then.
@@ -319,13 +310,14 @@ static void failed_sql(struct tx *tx, const struct err *err) {
     failed(tx, &f);
 }
 
-static void committed(struct tx *tx) {
+static void committed(struct tx *tx, const struct pgflight *f) {
     struct task *t = take(tx);
     t->h->stats.done++;
+    task_reply(t, 200, tx->run.call->result, tx->run.call->result_len);
+    if (!list_empty(&tx->run.call->effects)) /* their INSERT stands before COMMIT */
+        outbox_publish(tx->h, t, &tx->run.call->effects, f->res[f->n - 2]);
     pgpool_release(tx->h->pool, tx->conn);
     tx->conn = NULL;
-    task_reply(t, 200, tx->run.call->result, tx->run.call->result_len);
-    outbox_publish(tx->h, t, &tx->run.call->effects);
     task_end(t, "+ACK");
     run_close(&tx->run);
     tx_close(tx);
@@ -338,7 +330,7 @@ static void on_committed(struct pgconn *c, const struct pgflight *f, void *arg) 
         run_close(&tx->run);
         trouble(tx, NULL); /* committed or not: the dedup lookup will tell */
     } else if (!err && pgres_committed(f->res[f->n - 1])) {
-        committed(tx);
+        committed(tx, f);
     } else if (err && (!strcmp(err->sqlstate, "40001") || !strcmp(err->sqlstate, "40P01"))) {
         conflict(tx);
     } else if (err && !strcmp(err->sqlstate, "23505") && results_taken(f)) {
@@ -405,7 +397,7 @@ static void on_ran(struct run *r, enum run_end end) {
                             .retry_after_ms = -1};
         failed(tx, &f);
     } else {
-        add_own_role(tx->conn);
+        add_own_scope(tx->conn);
         results_add_insert(tx->conn, t, 200, r->call->result);
         outbox_add_insert(tx->conn, t, &r->call->effects);
         pgconn_add(tx->conn, "COMMIT", 0, NULL, 0);

@@ -97,13 +97,15 @@ static void close_all(void *arg) {
         log_stopped(h);
     if (h->n_tasks) /* out of time: tasks hold timers and connections; nothing of theirs is acked */
         _exit(w->fatal ? 1 : 0);
+    if (h->intake)
+        intake_close(h->intake);
+    if (h->bus)
+        bus_delete(h->bus); /* what waited for an answer is told, while there is who listens */
     if (h->pool)
-        pgpool_delete(h->pool); /* tasks that wait for a connection end here */
-    intake_delete(h->intake);
+        pgpool_delete(h->pool);
     sweeper_delete(h->sweeper);
     outbox_delete(h->outbox);
-    if (h->bus)
-        bus_delete(h->bus);
+    intake_delete(h->intake);
     uv_walk(&w->loop, on_close_walk, w);
 }
 
@@ -191,6 +193,8 @@ static void on_pool_change(bool up, void *arg) {
 static void on_queues_ready(const struct err *err, void *arg) {
     struct worker *w = arg;
     const struct gen *g = w->h.gen;
+    if (w->closing)
+        return;
     if (err && !w->started) {
         fatal(w, err->msg);
         return;

@@ -27,7 +27,7 @@ struct pgconn {
     uv_timer_t timer; /* the connect time; later: call back soon, from the loop */
     int refs;
     bool closed, dead;
-    int touches; /* enum session_touch: what lasts, and a role until the transaction ends */
+    int touches; /* enum session_touch: what lasts, and the scope until the transaction ends */
     enum pgtx tx;
     int backend_pid;
     struct flight *open, *sent; /* being collected; under way */
@@ -440,6 +440,6 @@ bool pgconn_touched(const struct pgconn *c) {
     return c->touches & SESSION_LASTS;
 }
 
-bool pgconn_role_changed(const struct pgconn *c) {
-    return c->touches & SESSION_ROLE;
+bool pgconn_scope_changed(const struct pgconn *c) {
+    return c->touches & SESSION_SCOPE;
 }

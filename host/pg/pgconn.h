@@ -88,7 +88,7 @@ bool pgconn_busy(const struct pgconn *c);    /* a flight is under way */
 bool pgconn_dead(const struct pgconn *c);
 /* Has a statement perhaps left something in the session (SET, advisory lock, temporary table …)? */
 bool pgconn_touched(const struct pgconn *c);
-/* Does the open transaction perhaps run as another role (SET ROLE, SET LOCAL ROLE)? */
-bool pgconn_role_changed(const struct pgconn *c);
+/* Does the open transaction perhaps run as another role or with another search_path? */
+bool pgconn_scope_changed(const struct pgconn *c);
 int pgconn_backend_pid(const struct pgconn *c);
 #endif

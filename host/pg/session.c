@@ -47,20 +47,23 @@ static bool has_word(const char *s, const char *word) {
 
 static int touches_of_set(const char *rest) {
     static const char *const of_the_transaction[] = {"LOCAL", "TRANSACTION", "CONSTRAINTS", NULL};
-    int role = has_word(rest, "role") || has_word(rest, "authorization") ? SESSION_ROLE : 0;
-    return role | (begins_any(rest, of_the_transaction) ? 0 : SESSION_LASTS);
+    bool scope = has_word(rest, "role") || has_word(rest, "authorization") ||
+                 has_word(rest, "search_path") || has_word(rest, "schema");
+    return (scope ? SESSION_SCOPE : 0) | (begins_any(rest, of_the_transaction) ? 0 : SESSION_LASTS);
 }
 
 int session_touches(const char *sql) {
     static const char *const first[] = {"RESET",   "LISTEN",     "UNLISTEN", "LOAD",
                                         "PREPARE", "DEALLOCATE", "DECLARE",  "DISCARD",
                                         "DO",      "CALL",       "EXECUTE",  NULL};
-    static const char *const calls[] = {"set_config", "advisory_lock", "pg_temp", "dblink", NULL};
+    static const char *const calls[] = {"advisory_lock", "pg_temp", "dblink", NULL};
     const char *s = skip_blank(sql);
     if (begins(s, "SET"))
         return touches_of_set(skip_blank(s + 3));
     if (begins_any(s, first))
         return SESSION_LASTS;
+    if (strcasestr(s, "set_config"))
+        return SESSION_LASTS | SESSION_SCOPE;
     for (const char *const *call = calls; *call; call++)
         if (strcasestr(s, *call))
             return SESSION_LASTS;

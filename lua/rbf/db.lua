@@ -17,7 +17,7 @@ end
 -- The host begins and ends the transaction; a handler that did would break its guarantee.
 local transaction_words = {
   BEGIN = true, START = true, COMMIT = true, END = true, ROLLBACK = true, ABORT = true,
-  SAVEPOINT = true, RELEASE = true,
+  SAVEPOINT = true, RELEASE = true, PREPARE = true,
 }
 
 local function check(db, verb, sql)
@@ -30,8 +30,18 @@ local function check(db, verb, sql)
   end
 end
 
+--- sql without the comments and blanks in front of it.
+local function skip_comments(sql)
+  local rest, before = sql, nil
+  while rest ~= before do
+    before = rest
+    rest = rest:gsub("^%s+", ""):gsub("^%-%-[^\n]*", ""):gsub("^/%*.-%*/", "")
+  end
+  return rest
+end
+
 local function check_statement(sql)
-  local word = sql:match "^%s*(%a+)"
+  local word = (sql:match "^%a+" or skip_comments(sql):match "^%a+")
   if word and transaction_words[word:upper()] then
     misuse("%s: the host begins and ends the transaction; db:savepoint(fn) undoes a part of it",
       word:upper())

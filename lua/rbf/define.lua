@@ -104,7 +104,7 @@ local function define(app, kind, queue_name, def)
     input = def.input,
     output = def.output,
     handler = def.handler,
-    timeout = def.timeout and util.duration(def.timeout, def.path .. ": timeout"),
+    timeout = def.timeout and util.timeout(def.timeout, def.path .. ": timeout"),
     example = example_text(def),
     file = place(def.handler),
     backend = app.backend,

@@ -14,6 +14,7 @@ local function check_name(name, what)
   if type(name) ~= "string" or not name:find "^[%w_-]+$" then
     errors.misuse("%s must be of letters, digits, '_' and '-', found %s", what, util.describe(name))
   end
+  if name == "rpc" then errors.misuse("%s must not be 'rpc', which the request-reply gateway uses", what) end
   return name
 end
 
@@ -35,13 +36,16 @@ function _M.apply(queue, options)
   if options.subject ~= nil then
     local ok, why = host.check_subject(util.check_type(options.subject, "string", what .. ": subject"))
     if not ok then errors.misuse("%s: %s", what, why) end
+    if options.subject:match "^[^.]*" == "rpc" then
+      errors.misuse("%s: a subject beginning with 'rpc' is the request-reply gateway's; name it otherwise", what)
+    end
     queue.subject = options.subject
   end
   for _, key in ipairs { "stream", "consumer" } do
     if options[key] ~= nil then queue[key] = check_name(options[key], what .. ": " .. key) end
   end
   for _, key in ipairs { "ackWait", "timeout" } do
-    if options[key] ~= nil then queue[key] = util.duration(options[key], what .. ": " .. key) end
+    if options[key] ~= nil then queue[key] = util.timeout(options[key], what .. ": " .. key) end
   end
   if options.concurrency ~= nil then
     queue.concurrency = check_count(options.concurrency, 1, what .. ": concurrency")

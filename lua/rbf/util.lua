@@ -96,6 +96,15 @@ function _M.duration(t, what)
   return floor(total + 0.5)
 end
 
+--- How long one run may take: what PostgreSQL's limits can say, and a person can mean.
+function _M.timeout(t, what)
+  local ms = _M.duration(t, what)
+  if ms < 1 or ms > 24 * 3600 * 1000 then
+    errors.misuse("%s must be from 1 ms to 24 hours, found %d ms", what, ms)
+  end
+  return ms
+end
+
 --- A class-like table whose unknown fields are errors with a hint.
 function _M.closed(methods, what)
   return setmetatable(methods, {

@@ -39,8 +39,8 @@ static void what_does_not(void **state) {
 }
 
 static void who_runs_what_follows(void **state) {
-    assert_int_equal(session_touches("SET LOCAL ROLE app"), SESSION_ROLE);
-    assert_int_equal(session_touches("SET ROLE app"), SESSION_ROLE | SESSION_LASTS);
+    assert_int_equal(session_touches("SET LOCAL ROLE app"), SESSION_SCOPE);
+    assert_int_equal(session_touches("SET ROLE app"), SESSION_SCOPE | SESSION_LASTS);
     assert_int_equal(session_touches("SELECT role FROM users"), 0);
 }
 

@@ -1,0 +1,3 @@
+CREATE TABLE mark (what TEXT);
+CREATE SEQUENCE runs;
+CREATE SCHEMA tenant;

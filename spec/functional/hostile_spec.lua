@@ -1,0 +1,159 @@
+-- Messages, errors and statements that try to make the host loop, block, or lose something.
+local host = require "spec.support.host"
+local proc = require "spec.support.proc"
+
+describe("the host survives", function()
+  local stage, running
+
+  before_each(function()
+    stage = host.stage {
+      app = "spec/apps/hostile",
+      args = { "--max-attempts", "2", "--retry-initial", "10ms", "--unknown-grace", "0ms",
+        "--connections", "4" },
+    }
+    running = stage:start()
+  end)
+
+  after_each(function()
+    stage:close()
+  end)
+
+  local function store(path, data, headers)
+    stage.client:store { subject = stage:subject("jobs", path), data = data, headers = headers }
+  end
+
+  local function await_letter(request_id)
+    return proc.eventually(function()
+      return stage.db:query("SELECT * FROM rbf_dead_letters WHERE request_id = $1", request_id)[1]
+    end, 10000, function()
+      return "a dead letter of " .. request_id .. "; the host said:\n" .. running:tail()
+    end)
+  end
+
+  it("an error message that is no UTF-8", function()
+    store("cut", "", { ["Request-Id"] = "cut" })
+    assert.matches("cut .* here", await_letter("cut").error_message)
+    stage:settle { "jobs" }
+    assert.equal(2, stage.db:value "SELECT last_value FROM runs")
+  end)
+
+  it("many subjects that are no UTF-8", function()
+    for i = 1, 8 do
+      store("x\255y", "{}", { ["Request-Id"] = "subject" .. i })
+    end
+    assert.equal(200, stage:call("jobs.plain", {}).status)
+    for i = 1, 8 do
+      await_letter("subject" .. i)
+    end
+    stage:settle { "jobs" }
+  end)
+
+  it("a header of ours that lies", function()
+    for i, value in ipairs { "99999999999999999999", "soon", "-1" } do
+      store("plain", "no JSON", { ["Request-Id"] = "seen" .. i, ["RBF-First-Seen"] = value })
+      assert.equal("400", stage.db:query("SELECT status FROM rbf_results WHERE request_id = $1",
+        await_letter("seen" .. i).request_id)[1].status)
+    end
+    stage:settle { "jobs" }
+    assert.equal(0, stage:count "mark")
+  end)
+
+  it("payloads that jsonb writes differently, parked and run again", function()
+    for i, data in ipairs { "\n", " ", '{"x":1e-20000}', '{"x":1e20}', '{"x":1e300}', '{"a":1.0}' } do
+      store("twice", data, { ["Request-Id"] = "twice" .. i })
+    end
+    stage:settle { "jobs" }
+    assert.equal(6, stage:count "mark")
+    assert.equal(0, stage:count "rbf_dead_letters")
+  end)
+
+  it("a parked message with headers for its server", function()
+    local info = stage.client:stream_info(stage.client:stream_of(stage:subject("jobs", "x")))
+    store("twice", "1", {
+      ["Request-Id"] = "expected", ["Nats-Expected-Stream"] = info.name,
+      ["Nats-Expected-Last-Sequence"] = tostring(info.last_seq or 0),
+    })
+    stage:settle { "jobs" }
+    assert.equal(1, stage:count "mark")
+    assert.equal(0, stage:count "rbf_dead_letters")
+  end)
+
+  it("empty messages that say they are a 503", function()
+    for _ = 1, 20 do
+      store("plain", "", { Status = "503" })
+    end
+    assert.equal(200, stage:call("jobs.plain", {}).status)
+  end)
+
+  it("an id that is enqueued while it is pending: the pending job stays", function()
+    assert.equal(200, stage:call("jobs.later").status)
+    assert.equal(200, stage:call("jobs.sooner").status)
+    running:stop() -- whatever was to be published is, then
+    local rows = stage.db:query("SELECT data, target_at FROM rbf_outbox")
+    assert.equal(1, #rows)
+    assert.equal("1", rows[1].data)
+    assert.truthy(rows[1].target_at)
+    assert.equal(0, stage:count "mark")
+  end)
+
+  it("a handler with a search_path of its own", function()
+    assert.equal(200, stage:call("jobs.tenant").status)
+    assert.equal(200, stage:call("jobs.plain", {}).status)
+  end)
+
+  it("a handler that ends its transaction behind a comment", function()
+    assert.not_equal(200, stage:call("jobs.chain").status)
+    assert.equal(0, stage:count "mark")
+  end)
+
+  it("a query that ends its own backend", function()
+    assert.equal(500, stage:call("jobs.suicide").status)
+    assert.truthy(#running:log "suicide runs" <= 4)
+    assert.equal(200, stage:call("jobs.plain", {}).status)
+  end)
+
+  it("a malformed query: no dead letter", function()
+    store("suicide", "{")
+    stage:settle { "jobs" }
+    assert.equal(0, stage:count "rbf_dead_letters")
+  end)
+
+  it("a query with a timeout of its own: PostgreSQL's limits fit it", function()
+    assert.same({ statement = "1min", idle = "62s" }, stage:call("slow.limits").body)
+  end)
+end)
+
+describe("a reload", function()
+  it("that adds a queue whose stream is another's serves the rest, and says so until it is mended", function()
+    local stage = host.stage {
+      app = {
+        ["app.lua"] = [[
+          local rbf = require "rbf"
+          local app = rbf.defineBackend { queues = { jobs = {} } }
+          return { a = app:mutation("jobs", { path = "a", handler = function() return 1 end }) }]],
+      },
+    }
+    finally(function() stage:close() end)
+    local running = stage:start { watch = true }
+    local name = stage.prefix:gsub("%.", "_") .. "more"
+    stage.client:js("STREAM.CREATE." .. name, {
+      name = name, subjects = { stage.prefix .. "more.>" }, retention = "limits", storage = "file",
+    })
+    stage:write("app.lua", [[
+      local rbf = require "rbf"
+      local app = rbf.defineBackend { queues = { jobs = {}, more = {} } }
+      local function two() return 2 end
+      return { a = app:mutation("jobs", { path = "a", handler = two }),
+        b = app:mutation("more", { path = "b", handler = two }) }]])
+    local line = running:await_log "queue not ready"
+    assert.matches("retention", line.error)
+    proc.eventually(function()
+      return stage:call("jobs.a").body == 2
+    end, 10000, "the new code")
+    stage.client:js("STREAM.DELETE." .. name)
+    proc.eventually(function()
+      return stage.client:stream_info(name)
+    end, 10000, "the stream made by the host")
+    assert.equal(2, stage:call("more.b").body)
+  end)
+end)
