@@ -10,8 +10,8 @@
  * without lanes, 2 % with them. */
 #define START_WIDTH 2
 #define WEIGHT (1.0 / 32)
-#define CUT_SHARE 0.035 /* two conflicts within about 25 transactions: halve */
-#define CALM_SHARE 0.01 /* none within about 24: widen */
+#define CUT_SHARE 0.035 /* two conflicts within about 65 transactions: halve */
+#define CALM_SHARE 0.01 /* none within about 36: widen */
 #define PROBE_MIN 16    /* transactions between changes before it widens */
 #define PROBE_MAX 256   /* doubled up to this by each cut, halved by each widening */
 

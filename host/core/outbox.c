@@ -129,7 +129,7 @@ bool outbox_add_insert(struct pgconn *c, const struct task *t, const struct list
         " target_at) SELECT $1, $2, u.id, u.type, u.path, u.data::jsonb, u.headers::jsonb,"
         " u.target_at FROM unnest($3::uuid[], $4::text[], $5::text[], $6::text[],"
         " $7::text[], $8::bigint[]) u(id, type, path, data, headers, target_at)"
-        " ON CONFLICT (namespace, id) DO NOTHING",
+        " ON CONFLICT (namespace, id) DO NOTHING RETURNING id",
         8,
         (const char *const[]){t->h->cfg->namespace_, t->env.id, cols[0].p, cols[1].p, cols[2].p,
                               cols[3].p, cols[4].p, cols[5].p},

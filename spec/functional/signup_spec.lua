@@ -290,6 +290,9 @@ describe("the signup app", function()
     assert.equal(0, running:stop())
     local s = running.stats
     assert.truthy(s.done > 10, "done: " .. tostring(s.done))
+    -- follow-ups go out at once, by the host that committed them; the sweeper is for what is due later
+    assert.truthy(s.published > 0, "published: " .. tostring(s.published))
+    assert.truthy(s.swept <= s.parked, "swept: " .. tostring(s.swept))
     host.figures("signup", "done %d, conflicts %d, naks %d, parked %d, duplicates %d", s.done, s.conflicts,
       s.naks, s.parked, s.duplicates or -1)
   end)
