@@ -24,7 +24,7 @@ static const struct command commands[] = {
     {"db:init", cmd_db_init, "db:init [--apply]", "print the host's tables as SQL, or apply them",
      "--apply"},
     {"job:trigger", cmd_job_trigger, "job:trigger QUEUE.PATH [JSON]",
-     "send a request, wait, print the result", "--request-id="},
+     "send a request, wait, print the result; --request-id ID", "--request-id="},
     {"worker", cmd_worker, NULL, NULL, NULL},
 };
 #define N_COMMANDS (sizeof commands / sizeof *commands)

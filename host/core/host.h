@@ -24,7 +24,7 @@ struct stats {
     uint64_t duplicates; /* answered from a stored result */
     uint64_t refused;    /* ended with an error reply that was not stored */
     uint64_t failed;     /* ended with an error that was stored */
-    uint64_t expired;    /* 410 */
+    uint64_t expired;    /* answered 410 */
     uint64_t conflicts;  /* 40001 and 40P01, run again in place */
     uint64_t parked;     /* put into the outbox for a later attempt */
     uint64_t dead;       /* dead letters */

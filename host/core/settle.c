@@ -82,7 +82,9 @@ static void conclude(struct verdict *v) {
     s->parked += v->park_until != 0;
     s->dead += v->letter;
     s->failed += v->result && !v->letter;
-    s->refused += !v->result && !v->letter && !v->park_until;
+    bool told = !v->result && !v->letter && !v->park_until;
+    s->expired += told && v->status == 410;
+    s->refused += told && v->status != 410;
     log_verdict(v);
     if (v->reply)
         task_reply_error(t, v->status, v->code, v->message, v->details);

@@ -188,7 +188,6 @@ static void decide(struct tx *tx, const struct pgres *stored) {
     take(tx);
     tx_close(tx);
     if (expired) {
-        t->h->stats.expired++;
         settle_refuse(t, 410, "EXPIRED", "Expires-At has passed", NULL, true);
     } else if (t->env.target_at > now) {
         settle_delay(t);
