@@ -8,11 +8,11 @@
  * is the share of conflicts, as a moving average over about 32 transactions. Measured with the
  * sign-up app on an empty table, random addresses, 16 connections: 17 % of the creates conflicted
  * without lanes, 2 % with them. */
-#define START_WIDTH 2
+#define START_WIDTH 4
 #define WEIGHT (1.0 / 32)
 #define CUT_SHARE 0.035 /* two conflicts within about 65 transactions: halve */
 #define CALM_SHARE 0.01 /* none within about 36: widen */
-#define PROBE_MIN 16    /* transactions between changes before it widens */
+#define PROBE_MIN 16    /* transactions, after a cut, before it widens by one */
 #define PROBE_MAX 256   /* doubled up to this by each cut, halved by each widening */
 
 struct lane {
@@ -80,10 +80,13 @@ static void learn(struct lane *l, bool conflicted) {
         l->share = WEIGHT; /* as after one conflict: the narrower lane gets its chance */
         set_width(l, l->width / 2);
         log_debug("lane narrowed", LOG_S("operation", l->name), LOG_I("width", l->width));
-    } else if (l->seen >= l->probe && l->share < CALM_SHARE) {
+    } else if (!l->cut && l->seen >= l->width && l->share < CALM_SHARE) {
+        set_width(l, l->width *
+                         2); /* slow start: a handler that waits long is wide after two rounds */
+    } else if (l->cut && l->seen >= l->probe && l->share < CALM_SHARE) {
         if (l->probe > PROBE_MIN)
             l->probe /= 2;
-        set_width(l, l->cut ? l->width + 1 : l->width * 2);
+        set_width(l, l->width + 1);
     }
 }
 
