@@ -96,46 +96,75 @@ static void row_data(const struct effect *e, struct buf *out) {
 
 enum { COL_ID, COL_TYPE, COL_PATH, COL_DATA, COL_HEADERS, COL_TARGET, COLS };
 
-static void add_row(struct buf *cols, const struct task *t, const struct effect *e) {
-    struct buf tmp = {0};
-    pgarray_add(&cols[COL_ID], e->id);
-    pgarray_add(&cols[COL_TYPE], e->type == EFFECT_REQUEST ? "request" : "message");
-    full_path(t->h, e, &tmp);
-    pgarray_add(&cols[COL_PATH], tmp.p);
-    row_data(e, &tmp);
-    pgarray_add(&cols[COL_DATA], tmp.p);
-    row_headers(t, e, &tmp);
-    pgarray_add(&cols[COL_HEADERS], tmp.p);
+/* The columns of one row as texts; target empty: none. */
+static void fill_row(struct buf *cols, const struct task *t, const struct effect *e) {
+    buf_reset(&cols[COL_ID]);
+    buf_puts(&cols[COL_ID], e->id);
+    buf_reset(&cols[COL_TYPE]);
+    buf_puts(&cols[COL_TYPE], e->type == EFFECT_REQUEST ? "request" : "message");
+    full_path(t->h, e, &cols[COL_PATH]);
+    row_data(e, &cols[COL_DATA]);
+    row_headers(t, e, &cols[COL_HEADERS]);
+    buf_reset(&cols[COL_TARGET]);
     if (e->target_at)
-        pgarray_add_int(&cols[COL_TARGET], e->target_at);
-    else
-        pgarray_add(&cols[COL_TARGET], NULL);
-    buf_free(&tmp);
+        buf_printf(&cols[COL_TARGET], "%" PRId64, e->target_at);
+}
+
+static const char *text_of(const struct buf *col) {
+    return col->len ? col->p : NULL;
+}
+
+/* A pending id is enqueued once: the second is a no-op, and RETURNING does not name it. */
+#define INSERT_ROWS                                                                                \
+    "INSERT INTO rbf_outbox (namespace, source_request_id, id, type, path, data, headers,"         \
+    " target_at) "
+#define ONCE " ON CONFLICT (namespace, id) DO NOTHING RETURNING id"
+
+/* Planned once, unlike the form with arrays (results.c says why). */
+static void insert_one(struct pgconn *c, const struct task *t, const struct effect *e) {
+    struct buf row[COLS] = {0};
+    fill_row(row, t, e);
+    pgconn_add(c, INSERT_ROWS "VALUES ($1, $2, $3, $4, $5, $6, $7, $8)" ONCE, 8,
+               (const char *const[]){t->h->cfg->namespace_, t->env.id, row[0].p, row[1].p, row[2].p,
+                                     row[3].p, row[4].p, text_of(&row[COL_TARGET])},
+               0);
+    for (int i = 0; i < COLS; i++)
+        buf_free(&row[i]);
+}
+
+static void insert_many(struct pgconn *c, const struct task *t, const struct list *effects) {
+    struct buf cols[COLS] = {0}, row[COLS] = {0};
+    for (int i = 0; i < COLS; i++)
+        pgarray_open(&cols[i]);
+    list_each(effects, it) {
+        fill_row(row, t, container_of(it, struct effect, node));
+        for (int i = 0; i < COLS; i++)
+            pgarray_add(&cols[i], text_of(&row[i]));
+    }
+    for (int i = 0; i < COLS; i++)
+        pgarray_close(&cols[i]);
+    pgconn_add(c,
+               INSERT_ROWS
+               "SELECT $1, $2, u.id, u.type, u.path, u.data::jsonb, u.headers::jsonb, u.target_at"
+               " FROM unnest($3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[],"
+               " $8::bigint[]) u(id, type, path, data, headers, target_at)" ONCE,
+               8,
+               (const char *const[]){t->h->cfg->namespace_, t->env.id, cols[0].p, cols[1].p,
+                                     cols[2].p, cols[3].p, cols[4].p, cols[5].p},
+               0);
+    for (int i = 0; i < COLS; i++) {
+        buf_free(&cols[i]);
+        buf_free(&row[i]);
+    }
 }
 
 bool outbox_add_insert(struct pgconn *c, const struct task *t, const struct list *effects) {
-    struct buf cols[COLS] = {0};
     if (list_empty(effects))
         return false;
-    for (int i = 0; i < COLS; i++)
-        pgarray_open(&cols[i]);
-    list_each(effects, it) add_row(cols, t, container_of(it, struct effect, node));
-    for (int i = 0; i < COLS; i++)
-        pgarray_close(&cols[i]);
-    /* A pending id is enqueued once: the second is no-op. */
-    pgconn_add(
-        c,
-        "INSERT INTO rbf_outbox (namespace, source_request_id, id, type, path, data, headers,"
-        " target_at) SELECT $1, $2, u.id, u.type, u.path, u.data::jsonb, u.headers::jsonb,"
-        " u.target_at FROM unnest($3::uuid[], $4::text[], $5::text[], $6::text[],"
-        " $7::text[], $8::bigint[]) u(id, type, path, data, headers, target_at)"
-        " ON CONFLICT (namespace, id) DO NOTHING RETURNING id",
-        8,
-        (const char *const[]){t->h->cfg->namespace_, t->env.id, cols[0].p, cols[1].p, cols[2].p,
-                              cols[3].p, cols[4].p, cols[5].p},
-        0);
-    for (int i = 0; i < COLS; i++)
-        buf_free(&cols[i]);
+    if (effects->next->next == effects)
+        insert_one(c, t, container_of(effects->next, struct effect, node));
+    else
+        insert_many(c, t, effects);
     return true;
 }
 

@@ -6,8 +6,21 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* By the key alone: PostgreSQL plans this once. (An array's length makes it plan anew each time:
+ * 16 against 44 us a lookup.) */
+static void add_lookup_of_one(struct pgconn *c, const struct host *h, const struct task *t) {
+    pgconn_add(c,
+               "SELECT 1, status, data, requested_path, requested_input FROM rbf_results"
+               " WHERE namespace = $1 AND request_id = $2",
+               2, (const char *const[]){h->cfg->namespace_, t->env.id}, 0);
+}
+
 void results_add_lookup(struct pgconn *c, const struct host *h, const struct list *members) {
     struct buf ids = {0};
+    if (members->next->next == members) {
+        add_lookup_of_one(c, h, container_of(members->next, struct task, member));
+        return;
+    }
     pgarray_open(&ids);
     list_each(members, it) pgarray_add(&ids, container_of(it, struct task, member)->env.id);
     pgarray_close(&ids);
