@@ -59,6 +59,7 @@ static inline pid_t pgserver_spawn(const struct pgserver *s, const char *program
     pid_t pid = fork();
     if (pid == 0) {
         pgserver_become(log);
+        argv[0] = path; /* initdb looks for its siblings by it */
         execv(path, argv);
         _exit(127);
     }
