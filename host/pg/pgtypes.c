@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 #include "pg/pgtypes.h"
-#include "base/buf.h"
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -43,14 +42,21 @@ static const struct type {
     {790, 791, PGKIND_TEXT},
 };
 
+static const struct type *find(unsigned oid) {
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        if (types[i].oid == oid || types[i].array_oid == oid)
+            return &types[i];
+    return NULL;
+}
+
 enum pgkind pgtype_kind(unsigned oid, bool *array) {
-    *array = false;
-    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
-        *array = types[i].array_oid == oid;
-        if (*array || types[i].oid == oid)
-            return types[i].kind;
-    }
-    return PGKIND_TEXT;
+    const struct type *t = find(oid);
+    *array = t && t->array_oid == oid;
+    return t ? t->kind : PGKIND_TEXT;
+}
+
+bool pgtype_known(unsigned oid) {
+    return find(oid);
 }
 
 /* ---- array literals ---- */
@@ -169,4 +175,15 @@ char *pgbytea_decode(const char *text, size_t *len, struct err *err) {
     bytes[out] = '\0';
     *len = out;
     return bytes;
+}
+
+void pgbytea_encode(struct buf *out, const char *bytes, size_t n) {
+    static const char digits[] = "0123456789abcdef";
+    buf_reserve(out, 2 * n + 3);
+    buf_puts(out, "\\x");
+    for (size_t i = 0; i < n; i++) {
+        unsigned char c = (unsigned char)bytes[i];
+        buf_putc(out, digits[c >> 4]);
+        buf_putc(out, digits[c & 15]);
+    }
 }

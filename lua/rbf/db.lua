@@ -1,6 +1,7 @@
 --- r.db: statements inside the handler's transaction. One Db for each run.
 local host = require "rbf.host"
 local errors = require "rbf.errors"
+local params = require "rbf.params"
 local sql = require "rbf.sql"
 local util = require "rbf.util"
 
@@ -10,8 +11,9 @@ local _M = {}
 local Db = util.closed({}, "db")
 Db.__index = Db
 
-function _M.new()
-  return setmetatable({ doomed = false, closed = false, depth = 0 }, Db)
+--- type: "query" or "mutation".
+function _M.new(type_)
+  return setmetatable({ type = type_, doomed = false, closed = false, depth = 0 }, Db)
 end
 
 -- The host begins and ends the transaction; a handler that did would break its guarantee.
@@ -42,10 +44,28 @@ end
 
 local function check_statement(text)
   local word = (text:match "^%a+" or skip_comments(text):match "^%a+")
-  if word and transaction_words[word:upper()] then
-    misuse("%s: the host begins and ends the transaction; db:savepoint(fn) undoes a part of it",
-      word:upper())
+  word = word and word:upper()
+  if transaction_words[word] then
+    misuse("%s: the host begins and ends the transaction; db:savepoint(fn) undoes a part of it", word)
+  elseif word == "LISTEN" or word == "UNLISTEN" then
+    misuse("%s: no handler lives long enough to be notified; let a mutation's queue be what is listened to "
+      .. "(NOTIFY works)", word)
+  elseif word == "COPY" and text:upper():find "%f[%w_]STD[IO][NU]T?%f[^%w_]" then
+    misuse("COPY from or to the client is not possible here; db:insert takes a list of rows, "
+      .. "INSERT … SELECT unnest($1::text[]) arrays")
   end
+end
+
+--- Words that the server's message lacks, by SQLSTATE.
+local function advice(db, message, sqlstate)
+  if sqlstate == "25006" and db.type == "query" then
+    return message .. "; queries are read-only: make this operation a mutation"
+  elseif sqlstate == "42601" and message:find("multiple commands", 1, true) then
+    return message .. "; send one statement a call"
+  elseif sqlstate == "22P02" and message:find("json", 1, true) then
+    return message .. "; a string for json or jsonb is JSON text, as rbf.json.encode gives it"
+  end
+  return message
 end
 
 --- Sends a statement (through host.sql or host.sql_list) and waits. Then its result can be read.
@@ -55,12 +75,19 @@ local function send_by(how, db, text, ...)
       .. "db:savepoint(fn)", tostring(db.doomed))
   end
   local ok, message, sqlstate = how(text, ...)
+  if ok == "types" then
+    if how == host.sql_list then
+      ok, message, sqlstate = params.send(text, (...), #(...))
+    else
+      ok, message, sqlstate = params.send(text, { ... }, select("#", ...))
+    end
+  end
   if ok then return end
   if ok == nil then
     misuse("%s", message or "the database cannot be asked inside a callback of table.sort, "
       .. "string.gsub or other C code: fetch what it needs before")
   end
-  local e = errors.sql(message, sqlstate)
+  local e = errors.sql(advice(db, message, sqlstate), sqlstate)
   db.doomed = e
   error(e, 0)
 end
@@ -100,8 +127,8 @@ function Db:exec(text, ...)
 end
 
 --- Runs what rbf.sql has built.
-local function run(db, text, params)
-  send_by(host.sql_list, db, text, params)
+local function run(db, text, list)
+  send_by(host.sql_list, db, text, list)
 end
 
 local function no_more(verb, usage, ...)

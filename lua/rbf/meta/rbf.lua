@@ -191,7 +191,9 @@ function log:error(message, fields) end
 ---@class rbf.OnConflict
 ---@field columns? string|string[] those of the unique index
 ---@field constraint? string in place of columns
----@field update? (string[]|table<string, any>)|rbf.All nothing: the row is left as it is. Names in the list take the new row's value, keys the value given; rbf.all: all that was to be inserted
+--- Names in the list take the new row's value, keys the value given; rbf.all: all that was to be
+--- inserted. Without update the row is left as it is.
+---@field update? (string[]|table<string, any>)|rbf.All
 
 ---@class rbf.Db
 local Db = {}

@@ -1,0 +1,53 @@
+--- Parameters whose form depends on their type (tables, bytes): the server is asked for the types
+--- of the statement's parameters, the host keeps its answer with the prepared statement.
+local host = require "rbf.host"
+
+local type = type
+
+local _M = {}
+
+-- A type that the host does not know → one that it does and that is written the same way. An oid
+-- is never another type's while the database lives.
+local known = {}
+
+local ARRAYS = { bytea = 1001, json = 3807, text = 1009 }
+local same_form = { [17] = "bytea", [114] = "json", [3802] = "json" }
+
+local pg_type = "SELECT typtype::text AS kind, typcategory::text AS category, typbasetype::int8 AS base, "
+  .. "typelem::int8 AS element FROM pg_catalog.pg_type WHERE oid = $1::oid"
+
+--- The type that oid is written like: a domain as its base, enum[] as text[] and so on. Or nil and
+--- what host.sql says of a failure.
+local function resolve(oid)
+  if host.type_known(oid) then return oid end
+  if known[oid] then return known[oid] end
+  local ok, message, sqlstate = host.sql(pg_type, oid)
+  if not ok then return nil, ok, message, sqlstate end
+  local row, like = host.row(), oid
+  if row and row.kind == "d" then
+    like, ok, message, sqlstate = resolve(row.base)
+  elseif row and row.category == "A" and row.element ~= 0 then
+    like, ok, message, sqlstate = resolve(row.element)
+    like = like and ARRAYS[same_form[like] or "text"]
+  end
+  if not like then return nil, ok, message, sqlstate end
+  known[oid] = like
+  return like
+end
+
+--- As host.sql_list, for a list of n parameters some of which need their types.
+function _M.send(text, list, n)
+  local ok, oids, sqlstate = host.types(text)
+  if not ok then return ok, oids, sqlstate end
+  for i = 1, n do
+    local t = type(list[i])
+    if oids[i] and (t == "table" or t == "string") then
+      local message
+      oids[i], ok, message, sqlstate = resolve(oids[i])
+      if not oids[i] then return ok, message, sqlstate end
+    end
+  end
+  return host.sql_list(text, list, oids, n)
+end
+
+return _M
