@@ -184,13 +184,15 @@ static void take_prepared(struct flight *f, struct step *s, PGresult *r) {
         PQclear(r);
 }
 
+/* Class 42: it was prepared, so it was right once; a table has changed, and with it perhaps the
+ * type that a parameter should have. */
 static void forget_if_stale(struct step *s, struct stmts *stmts, const PGresult *r) {
     const char *state = PQresultErrorField(r, PG_DIAG_SQLSTATE);
     if (!s->stmt || !state)
         return;
     if (strcmp(state, "26000") == 0)
         stmts_forget(stmts, s->stmt, false);
-    else if (strcmp(state, "0A000") == 0)
+    else if (strcmp(state, "0A000") == 0 || strncmp(state, "42", 2) == 0)
         stmts_forget(stmts, s->stmt, true);
 }
 

@@ -11,9 +11,9 @@
  *     pgconn_send(c, on_begun, task);
  *
  * Statements are prepared once for each connection and kept (by their text, least recently used
- * goes first above 256); 26000 and 0A000 ("cached plan must not change result type") forget the
- * statement, and the next use prepares anew. Any PGRES_COPY_* closes the connection: that flight
- * ends as lost, with a message that names COPY. */
+ * goes first above 256); 26000, 0A000 ("cached plan must not change result type") and class 42 (its
+ * tables have changed) forget the statement, and the next use prepares anew. Any PGRES_COPY_*
+ * closes the connection: that flight ends as lost, with a message that names COPY. */
 #ifndef RBF_PGCONN_H
 #define RBF_PGCONN_H
 #include "base/err.h"
