@@ -35,6 +35,20 @@ static const struct type {
     {1184, 1185, PGKIND_TEXT},
     {1186, 1187, PGKIND_TEXT},
     {1266, 1270, PGKIND_TEXT},
+    /* point, xml, bit, varbit, regclass, tsvector */
+    {600, 1017, PGKIND_TEXT},
+    {142, 143, PGKIND_TEXT},
+    {1560, 1561, PGKIND_TEXT},
+    {1562, 1563, PGKIND_TEXT},
+    {2205, 2210, PGKIND_TEXT},
+    {3614, 3643, PGKIND_TEXT},
+    /* int4range, numrange, tsrange, tstzrange, daterange, int8range */
+    {3904, 3905, PGKIND_TEXT},
+    {3906, 3907, PGKIND_TEXT},
+    {3908, 3909, PGKIND_TEXT},
+    {3910, 3911, PGKIND_TEXT},
+    {3912, 3913, PGKIND_TEXT},
+    {3926, 3927, PGKIND_TEXT},
     /* cidr, inet, macaddr, money */
     {650, 651, PGKIND_TEXT},
     {869, 1041, PGKIND_TEXT},
@@ -57,6 +71,11 @@ enum pgkind pgtype_kind(unsigned oid, bool *array) {
 
 bool pgtype_known(unsigned oid) {
     return find(oid);
+}
+
+unsigned pgtype_array_of(unsigned oid) {
+    const struct type *t = find(oid);
+    return t && t->oid == oid ? t->array_oid : 0;
 }
 
 /* ---- array literals ---- */

@@ -18,6 +18,8 @@ enum pgkind pgtype_kind(unsigned oid, bool *array);
 
 /* False: a type of an extension or of the user's, or a rare one; pg_type tells more. */
 bool pgtype_known(unsigned oid);
+/* The type of its arrays; 0 when it is not known, or is one. */
+unsigned pgtype_array_of(unsigned oid);
 
 /* Walks an array literal ("{1,NULL,\"a b\"}", "{{1,2},{3,4}}", "[0:1]={…}"): open and close around
  * each dimension, item for each element (NULL text for SQL NULL; len bytes, unescaped, valid during

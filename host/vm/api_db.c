@@ -8,6 +8,7 @@
 
 #define INT_MAX_EXACT 9007199254740992LL /* 2^53 */
 #define OID_TEXT 25
+#define OID_FIRST_OF_USERS 16384 /* FirstNormalObjectId: pg_type alone knows what it is */
 
 /* ---- statements ---- */
 
@@ -125,6 +126,16 @@ static int l_types(lua_State *L) {
     return coro_yield(L, ASK_TYPES);
 }
 
+/* (oid) → the type of its arrays | nil: none that the host knows */
+static int l_array_of(lua_State *L) {
+    unsigned oid = pgtype_array_of((unsigned)luaL_checknumber(L, 1));
+    if (oid)
+        lua_pushnumber(L, oid);
+    else
+        lua_pushnil(L);
+    return 1;
+}
+
 /* (oid) → is it a type whose kind the host knows? */
 static int l_type_known(lua_State *L) {
     lua_pushboolean(L, pgtype_known((unsigned)luaL_checknumber(L, 1)));
@@ -146,6 +157,7 @@ static int l_sleep(lua_State *L) {
 
 struct column {
     const char *name;
+    unsigned oid;
     enum pgkind kind;
     bool array;
 };
@@ -280,13 +292,45 @@ static const struct column *push_columns(lua_State *L, const struct pgres *res, 
     struct column *cols = lua_newuserdata(L, (size_t)(n ? n : 1) * sizeof *cols);
     for (int i = 0; i < n; i++) {
         cols[i].name = pgres_col_name(res, i);
-        cols[i].kind = pgtype_kind(pgres_col_oid(res, i), &cols[i].array);
+        cols[i].oid = pgres_col_oid(res, i);
+        cols[i].kind = pgtype_kind(cols[i].oid, &cols[i].array);
         lua_pushstring(L, cols[i].name);
     }
     return cols;
 }
 
-/* () → list of rows | nil, message */
+/* With the value on the top gives back value, nil and, when some columns are of types that only
+ * pg_type knows (their values are text so far), a table of their oids by name. */
+static int give_back(lua_State *L, const struct column *cols, int n) {
+    int results = 1;
+    for (int i = 0; i < n; i++) {
+        if (cols[i].oid < OID_FIRST_OF_USERS)
+            continue;
+        if (results == 1) {
+            lua_pushnil(L);
+            lua_newtable(L);
+            results = 3;
+        }
+        lua_pushnumber(L, cols[i].oid);
+        lua_setfield(L, -2, cols[i].name);
+    }
+    return results;
+}
+
+/* (text, column's name, oid) → what a column of that type would have given | nil, message */
+static int l_decode_column(lua_State *L) {
+    struct vm *vm = vm_of(L);
+    size_t n;
+    const char *text = luaL_checklstring(L, 1, &n);
+    struct column col = {.name = luaL_checkstring(L, 2), .oid = (unsigned)luaL_checknumber(L, 3)};
+    struct err err;
+    col.kind = pgtype_kind(col.oid, &col.array);
+    int rc =
+        col.array ? push_array(vm, L, &col, text, &err) : push_scalar(vm, L, &col, text, n, &err);
+    return rc == 0 ? 1 : refuse(L, &err);
+}
+
+/* () → list of rows | nil, message; see give_back */
 static int l_rows(lua_State *L) {
     struct vm *vm = vm_of(L);
     const struct pgres *res = vm->current->coro->res;
@@ -302,10 +346,10 @@ static int l_rows(lua_State *L) {
             return refuse(L, &err);
         lua_rawseti(L, -2, row + 1);
     }
-    return 1;
+    return give_back(L, cols, n);
 }
 
-/* () → row or nothing | nil, message */
+/* () → row or nothing | nil, message; see give_back */
 static int l_row(lua_State *L) {
     struct vm *vm = vm_of(L);
     const struct pgres *res = vm->current->coro->res;
@@ -324,7 +368,7 @@ static int l_row(lua_State *L) {
     const struct column *cols = push_columns(L, res, n);
     if (push_row(vm, L, res, 0, n, cols, 2, &err) != 0)
         return refuse(L, &err);
-    return 1;
+    return give_back(L, cols, n);
 }
 
 /* () → rows affected */
@@ -334,7 +378,15 @@ static int l_affected(lua_State *L) {
 }
 
 const luaL_Reg api_db[] = {
-    {"sql", l_sql},     {"sql_list", l_sql_list}, {"types", l_types}, {"type_known", l_type_known},
-    {"sleep", l_sleep}, {"rows", l_rows},         {"row", l_row},     {"affected", l_affected},
+    {"sql", l_sql},
+    {"sql_list", l_sql_list},
+    {"types", l_types},
+    {"type_known", l_type_known},
+    {"array_of", l_array_of},
+    {"decode_column", l_decode_column},
+    {"sleep", l_sleep},
+    {"rows", l_rows},
+    {"row", l_row},
+    {"affected", l_affected},
     {NULL, NULL},
 };

@@ -68,6 +68,18 @@ local function advice(db, message, sqlstate)
   return message
 end
 
+--- Raises what host.sql said, unless it went well.
+local function settle(db, ok, message, sqlstate)
+  if ok then return end
+  if ok == nil then
+    misuse("%s", message or "the database cannot be asked inside a callback of table.sort, "
+      .. "string.gsub or other C code: fetch what it needs before")
+  end
+  local e = errors.sql(advice(db, message, sqlstate), sqlstate)
+  db.doomed = e
+  error(e, 0)
+end
+
 --- Sends a statement (through host.sql or host.sql_list) and waits. Then its result can be read.
 local function send_by(how, db, text, ...)
   if db.doomed then
@@ -82,24 +94,27 @@ local function send_by(how, db, text, ...)
       ok, message, sqlstate = params.send(text, { ... }, select("#", ...))
     end
   end
-  if ok then return end
-  if ok == nil then
-    misuse("%s", message or "the database cannot be asked inside a callback of table.sort, "
-      .. "string.gsub or other C code: fetch what it needs before")
-  end
-  local e = errors.sql(advice(db, message, sqlstate), sqlstate)
-  db.doomed = e
-  error(e, 0)
+  settle(db, ok, message, sqlstate)
 end
 
 local function send(db, text, ...)
   return send_by(host.sql, db, text, ...)
 end
 
---- For results that cannot be had as Lua values.
-local function readable(value, why)
+--- The result's rows; misuse when they cannot be had as Lua values.
+local function rows_of(db)
+  local rows, why, unknown = host.rows()
   if why then misuse("%s", why) end
-  return value
+  if unknown then settle(db, params.decode(rows, unknown)) end
+  return rows
+end
+
+--- The result's only row, or nil.
+local function row_of(db)
+  local row, why, unknown = host.row()
+  if why then misuse("%s", why) end
+  if unknown then settle(db, params.decode({ row }, unknown)) end
+  return row
 end
 
 --- All rows, as a list of tables by column; NULL is absent.
@@ -107,7 +122,7 @@ function Db:query(text, ...)
   check(self, "query", text)
   check_statement(text)
   send(self, text, ...)
-  return readable(host.rows())
+  return rows_of(self)
 end
 
 --- The row, or nil when there is none; two rows are an error.
@@ -115,7 +130,7 @@ function Db:one(text, ...)
   check(self, "one", text)
   check_statement(text)
   send(self, text, ...)
-  return readable(host.row())
+  return row_of(self)
 end
 
 --- How many rows were affected.
@@ -140,7 +155,7 @@ function Db:findFirst(name, options, ...)
   check(self, "findFirst", name)
   no_more("findFirst", "a table's name and options", ...)
   run(self, sql.find("findFirst", name, options))
-  return readable(host.row())
+  return row_of(self)
 end
 
 --- All rows that fit.
@@ -148,7 +163,7 @@ function Db:findMany(name, options, ...)
   check(self, "findMany", name)
   no_more("findMany", "a table's name and options", ...)
   run(self, sql.find("findMany", name, options))
-  return readable(host.rows())
+  return rows_of(self)
 end
 
 --- Inserts one row (gives it back; nil when onConflict left it out) or a list of rows (gives back
@@ -161,8 +176,8 @@ function Db:insert(name, values, options, ...)
   local rows = many and values or { values }
   if #rows == 0 then return setmetatable({}, host.array_mt) end
   run(self, sql.insert(name, rows, options))
-  if many then return readable(host.rows()) end
-  return readable(host.row())
+  if many then return rows_of(self) end
+  return row_of(self)
 end
 
 --- Changes the rows that fit; gives them back as they are now.
@@ -170,7 +185,7 @@ function Db:update(name, set, options, ...)
   check(self, "update", name)
   no_more("update", "a table's name, values and options", ...)
   run(self, sql.update(name, set, options))
-  return readable(host.rows())
+  return rows_of(self)
 end
 
 --- Deletes the rows that fit; gives them back as they were.
@@ -178,7 +193,7 @@ function Db:delete(name, options, ...)
   check(self, "delete", name)
   no_more("delete", "a table's name and options", ...)
   run(self, sql.delete(name, options))
-  return readable(host.rows())
+  return rows_of(self)
 end
 
 --- Which errors a savepoint undoes and gives back: those a handler can foresee.

@@ -1,8 +1,9 @@
---- Parameters whose form depends on their type (tables, bytes): the server is asked for the types
---- of the statement's parameters, the host keeps its answer with the prepared statement.
+--- Values whose form depends on types that must be asked for. Parameters that are tables or bytes:
+--- the server describes the statement, the host keeps its answer with the prepared statement.
+--- Columns of the app's own types (enum[] and such): pg_type tells.
 local host = require "rbf.host"
 
-local type = type
+local ipairs, pairs, type = ipairs, pairs, type
 
 local _M = {}
 
@@ -10,8 +11,7 @@ local _M = {}
 -- is never another type's while the database lives.
 local known = {}
 
-local ARRAYS = { bytea = 1001, json = 3807, text = 1009 }
-local same_form = { [17] = "bytea", [114] = "json", [3802] = "json" }
+local TEXT_ARRAY = 1009
 
 local pg_type = "SELECT typtype::text AS kind, typcategory::text AS category, typbasetype::int8 AS base, "
   .. "typelem::int8 AS element FROM pg_catalog.pg_type WHERE oid = $1::oid"
@@ -28,7 +28,7 @@ local function resolve(oid)
     like, ok, message, sqlstate = resolve(row.base)
   elseif row and row.category == "A" and row.element ~= 0 then
     like, ok, message, sqlstate = resolve(row.element)
-    like = like and ARRAYS[same_form[like] or "text"]
+    like = like and (host.array_of(like) or TEXT_ARRAY)
   end
   if not like then return nil, ok, message, sqlstate end
   known[oid] = like
@@ -48,6 +48,23 @@ function _M.send(text, list, n)
     end
   end
   return host.sql_list(text, list, oids, n)
+end
+
+--- Turns the text of columns into what it stands for, in all rows; unknown: oid by column. As
+--- host.sql, or nil and a message when a value cannot be had in Lua.
+function _M.decode(rows, unknown)
+  for column, oid in pairs(unknown) do
+    local like, ok, message, sqlstate = resolve(oid)
+    if not like then return ok, message, sqlstate end
+    if like ~= oid then
+      for _, row in ipairs(rows) do
+        local text = row[column]
+        if text ~= nil then row[column], message = host.decode_column(text, column, like) end
+        if message then return nil, message end
+      end
+    end
+  end
+  return true
 end
 
 return _M

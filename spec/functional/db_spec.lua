@@ -213,6 +213,20 @@ describe("db", function()
       assert.equal(1, stage.db:value [[SELECT (blob = '\x00ff' AND doc = '{"x": []}')::int FROM values_]])
     end)
 
+    it("arrays of the app's own types, and reads them", function()
+      local row = gives("write", [[
+        db:insert("values_", { moods = { "sad", "ok" }, mood = "glad", labels = { "x" } })
+        db:exec "CREATE DOMAIN small AS int CHECK (VALUE < 10)"
+        local row = db:one("SELECT moods, mood, labels, $1::small[] AS n, $2::digest[] AS h, '{}'::mood[] AS none, "
+          .. "NULL::mood[] AS absent FROM values_", { 1, 2 }, { "\0" })
+        row.h[1] = #row.h[1]
+        db:exec "DROP DOMAIN small"
+        return row]])
+      assert.same({ moods = { "sad", "ok" }, mood = "glad", labels = { "x" }, n = { 1, 2 }, h = { 1 }, none = {} }, row)
+      assert.same({ { moods = { "sad", "ok" } } },
+        gives("read", [[return db:findMany("values_", { where = rbf.all, columns = "moods" })]]))
+    end)
+
     it("the same statement with other values", function()
       for i = 1, 3 do
         assert.equal(i, gives("read", ("return #db:one('SELECT $1::int[] AS a', { 1, %s }).a"):format(("2,"):rep(i - 1))))

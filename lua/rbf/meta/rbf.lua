@@ -198,7 +198,9 @@ function log:error(message, fields) end
 ---@class rbf.Db
 local Db = {}
 
---- All rows. Parameters are $1, $2, …; nil and rbf.null are NULL, tables are sent as JSON.
+--- All rows. Parameters are $1, $2, …; nil and rbf.null are NULL. A table becomes an array or JSON and
+--- a string bytes (bytea) or text as the parameter's type wants it; for json and jsonb a string is
+--- JSON text (rbf.json.encode).
 ---@param sql string
 ---@param ... any
 ---@return table[]

@@ -160,7 +160,9 @@ static void bytea_back(void **state) {
 static void known(void **state) {
     assert_true(pgtype_known(25));
     assert_true(pgtype_known(1009));
-    assert_false(pgtype_known(600)); /* point */
+    assert_int_equal(pgtype_array_of(25), 1009);
+    assert_int_equal(pgtype_array_of(1009), 0);
+    assert_int_equal(pgtype_array_of(16384), 0);
     assert_false(pgtype_known(16384));
 }
 
