@@ -227,6 +227,26 @@ describe("db", function()
         gives("read", [[return db:findMany("values_", { where = rbf.all, columns = "moods" })]]))
     end)
 
+    it("arrays and jsonb to compare with, and lists of any length", function()
+      assert.same({ 1, 1, 0, 2 }, gives("write", [[
+        db:insert("values_", { { ints = { 1, 2 } }, { doc = { a = 1 } } })
+        local function count(where) return #db:findMany("values_", { where = where }) end
+        local ids = {}
+        for i = 1, 70000 do ids[i] = i end
+        return { count { ints = rbf.op.eq { 1, 2 } }, count { doc = rbf.op.eq { a = 1 } },
+          count { ints = rbf.op.eq { 2, 1 } }, count { id = rbf.op.in_(ids) } }]]))
+    end)
+
+    it("what fails inside a savepoint, and goes on", function()
+      assert.same({ false, "22P02", false, "23505", 4 }, gives("write", [[
+        local ok, e = db:savepoint(function() db:insert("values_", { ints = { "no number" } }) end)
+        local unique, dup = db:savepoint(function()
+          db:delete("people", { where = { id = rbf.op.in_ { 1, 2 } } })
+          db:insert("people", { email = "c@x" })
+        end)
+        return { ok, e.sqlstate, unique, dup.sqlstate, #db:findMany("people", { where = rbf.all }) }]]))
+    end)
+
     it("the same statement with other values", function()
       for i = 1, 3 do
         assert.equal(i, gives("read", ("return #db:one('SELECT $1::int[] AS a', { 1, %s }).a"):format(("2,"):rep(i - 1))))
@@ -253,6 +273,9 @@ describe("db", function()
       fails("read", "db:one('SELECT $1::jsonb', 'plain')", "a string for json or jsonb is JSON text", 400)
       fails("read", "db:one('SELECT 1\\0')", "the statement holds a NUL byte")
       fails("read", "db:one('SELECT $1::int[], $2', {})", "bind message supplies 1 parameters")
+      fails("read", "db.findMany('people', { where = rbf.all })", "use db:findMany(…), with a colon")
+      fails("read", "db:findMany('people', { were = rbf.all })", "unknown key 'were', did you mean 'where'?")
+      fails("read", "db:findMany('people', { where = { agee = 1 } })", 'column "agee" does not exist')
       fails("read", "db:one('SELECT $1::nonsense', {})", 'type "nonsense" does not exist')
     end)
   end)
