@@ -58,6 +58,16 @@ static bool is_cancel(const struct err *err) {
     return !strcmp(err->sqlstate, "57014") || !strcmp(err->sqlstate, "25P03");
 }
 
+static enum call_event resume_types(struct run *r, const struct pgres *res) {
+    int n = pgres_params(res);
+    unsigned *oids = xcalloc((size_t)n + 1, sizeof *oids);
+    for (int i = 0; i < n; i++)
+        oids[i] = pgres_param_oid(res, i);
+    enum call_event event = call_resume_types(r->call, oids, n);
+    free(oids);
+    return event;
+}
+
 static void on_statement(struct pgconn *c, const struct pgflight *f, void *arg) {
     struct run *r = arg;
     r->waiting_sql = false;
@@ -88,7 +98,7 @@ static void on_statement(struct pgconn *c, const struct pgflight *f, void *arg) 
     } else {
         if (pgconn_tx(c) == PGTX_OPEN) /* a savepoint undid what had failed */
             err_clear(&r->doomed);
-        step(r, call_resume_result(r->call, res));
+        step(r, r->describing ? resume_types(r, res) : call_resume_result(r->call, res));
     }
 }
 
@@ -105,13 +115,25 @@ void run_add_limits(struct pgconn *c, int64_t timeout_ms) {
     }
 }
 
+/* Asked once for each statement and connection. */
+static bool types_known(struct run *r) {
+    int n;
+    const unsigned *oids = pgconn_param_types(r->conn, r->call->sql, &n);
+    if (oids)
+        step(r, call_resume_types(r->call, oids, n));
+    return oids;
+}
+
 static void send_statement(struct run *r) {
+    if (r->describing && types_known(r))
+        return;
     if (r->begin) {
         pgconn_add(r->conn, r->begin, 0, NULL, 0);
         run_add_limits(r->conn, r->timeout_ms);
         r->begin = NULL;
     }
-    pgconn_add(r->conn, r->call->sql, r->call->n_params, r->call->params, 0);
+    pgconn_add(r->conn, r->call->sql, r->call->n_params, r->call->params,
+               r->describing ? PGADD_DESCRIBE : 0);
     pgconn_sync(r->conn);
     r->waiting_sql = true;
     pgconn_send(r->conn, on_statement, r);
@@ -137,6 +159,8 @@ static void step(struct run *r, enum call_event event) {
     bool late = clock_mono_ms() >= r->deadline_ms;
     switch (event) {
     case CALL_SQL:
+    case CALL_TYPES:
+        r->describing = event == CALL_TYPES;
         if (late) {
             fail_timeout(r);
         } else if (r->conn) {

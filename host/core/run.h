@@ -26,6 +26,7 @@ struct run {
     int64_t timeout_ms;
     uint64_t deadline_ms; /* monotonic */
     bool waiting_sql, waiting_conn, timed_out;
+    bool describing;               /* the statement under way is asked for its types, not run */
     struct err doomed;             /* first SQL error, in case the handler swallows it */
     struct failure own;            /* failures that the call does not know of */
     const struct failure *failure; /* RUN_FAILED: call->failure or own */

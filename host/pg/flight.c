@@ -85,20 +85,33 @@ static struct stmt *choose(const struct step *s, struct stmts *stmts, uint64_t s
     return st && st->state == STMT_SENT && st->segment != segment ? NULL : st;
 }
 
+static bool prepare(struct step *s, PGconn *pg, uint64_t segment) {
+    if (s->stmt && s->stmt->state != STMT_NEW)
+        return true;
+    if (!PQsendPrepare(pg, s->stmt ? s->stmt->name : "", s->sql, 0, NULL))
+        return false;
+    s->preparing = true;
+    if (s->stmt) {
+        s->stmt->state = STMT_SENT;
+        s->stmt->segment = segment;
+    }
+    return true;
+}
+
 static int send_step(struct flight *f, struct step *s, PGconn *pg, struct stmts *stmts,
                      uint64_t segment) {
     s->stmt = choose(s, stmts, segment);
     f->touches |= s->stmt ? s->stmt->touches : session_touches(s->sql);
-    if (!s->stmt)
-        return PQsendQueryParams(pg, s->sql, s->n, NULL, s->params, NULL, NULL, 0) ? 0 : -1;
-    if (s->stmt->state == STMT_NEW) {
-        if (!PQsendPrepare(pg, s->stmt->name, s->sql, 0, NULL))
-            return -1;
-        s->preparing = true;
-        s->stmt->state = STMT_SENT;
-        s->stmt->segment = segment;
-    }
-    return PQsendQueryPrepared(pg, s->stmt->name, s->n, s->params, NULL, NULL, 0) ? 0 : -1;
+    bool describe = s->flags & PGADD_DESCRIBE, ok;
+    if (!s->stmt && !describe)
+        ok = PQsendQueryParams(pg, s->sql, s->n, NULL, s->params, NULL, NULL, 0);
+    else if (!prepare(s, pg, segment))
+        ok = false;
+    else if (describe)
+        ok = PQsendDescribePrepared(pg, s->stmt ? s->stmt->name : "");
+    else
+        ok = PQsendQueryPrepared(pg, s->stmt->name, s->n, s->params, NULL, NULL, 0);
+    return ok ? 0 : -1;
 }
 
 int flight_send(struct flight *f, PGconn *pg, struct stmts *stmts, bool idle) {
@@ -163,21 +176,31 @@ static int take_end(struct flight *f, struct err *err) {
 /* A failed Prepare is its statement's result; the statement itself is skipped after it. */
 static void take_prepared(struct flight *f, struct step *s, PGresult *r) {
     bool ok = PQresultStatus(r) == PGRES_COMMAND_OK;
-    s->stmt->state = ok ? STMT_READY : STMT_NEW;
+    if (s->stmt)
+        s->stmt->state = ok ? STMT_READY : STMT_NEW;
     if (PQresultStatus(r) == PGRES_FATAL_ERROR)
         pgres_set(&f->res[f->slot], r);
     else
         PQclear(r);
 }
 
+/* Class 42: it was prepared, so it was right once; a table has changed, and with it perhaps the
+ * type that a parameter should have. */
 static void forget_if_stale(struct step *s, struct stmts *stmts, const PGresult *r) {
     const char *state = PQresultErrorField(r, PG_DIAG_SQLSTATE);
     if (!s->stmt || !state)
         return;
     if (strcmp(state, "26000") == 0)
         stmts_forget(stmts, s->stmt, false);
-    else if (strcmp(state, "0A000") == 0)
+    else if (strcmp(state, "0A000") == 0 || strncmp(state, "42", 2) == 0)
         stmts_forget(stmts, s->stmt, true);
+}
+
+static void keep_types(struct stmt *st, const PGresult *r) {
+    st->n_types = PQnparams(r);
+    st->types = xrealloc(st->types, ((size_t)st->n_types + 1) * sizeof *st->types);
+    for (int i = 0; i < st->n_types; i++)
+        st->types[i] = PQparamtype(r, i);
 }
 
 static void take_result(struct flight *f, struct stmts *stmts, PGresult *r) {
@@ -187,6 +210,8 @@ static void take_result(struct flight *f, struct stmts *stmts, PGresult *r) {
         return;
     }
     forget_if_stale(s, stmts, r);
+    if (s->stmt && (s->flags & PGADD_DESCRIBE) && PQresultStatus(r) == PGRES_COMMAND_OK)
+        keep_types(s->stmt, r);
     if (f->res[f->slot].pg)
         PQclear(r); /* skipped behind its own Prepare */
     else

@@ -12,12 +12,7 @@ static void comma(struct buf *b) {
         buf_putc(b, ',');
 }
 
-void pgarray_add(struct buf *b, const char *text) {
-    comma(b);
-    if (!text) {
-        buf_puts(b, "NULL");
-        return;
-    }
+void pgarray_quote(struct buf *b, const char *text) {
     buf_putc(b, '"');
     for (const char *s = text; *s; s++) {
         if (*s == '"' || *s == '\\')
@@ -25,6 +20,14 @@ void pgarray_add(struct buf *b, const char *text) {
         buf_putc(b, *s);
     }
     buf_putc(b, '"');
+}
+
+void pgarray_add(struct buf *b, const char *text) {
+    comma(b);
+    if (text)
+        pgarray_quote(b, text);
+    else
+        buf_puts(b, "NULL");
 }
 
 void pgarray_add_int(struct buf *b, int64_t n) {

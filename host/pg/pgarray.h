@@ -8,6 +8,8 @@
 
 void pgarray_open(struct buf *b);
 void pgarray_add(struct buf *b, const char *text); /* NULL for SQL NULL; quoted and escaped */
+/* The same for those who write braces and commas themselves. */
+void pgarray_quote(struct buf *b, const char *text);
 void pgarray_add_int(struct buf *b, int64_t n);
 void pgarray_close(struct buf *b); /* then b->p is the literal */
 #endif

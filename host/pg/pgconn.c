@@ -351,6 +351,12 @@ void pgconn_add(struct pgconn *c, const char *sql, int n, const char *const *par
     flight_add(collect(c), sql, n, params, flags);
 }
 
+const unsigned *pgconn_param_types(struct pgconn *c, const char *sql, int *n) {
+    const struct stmt *st = stmts_find(&c->stmts, sql);
+    *n = st ? st->n_types : 0;
+    return st ? st->types : NULL;
+}
+
 void pgconn_sync(struct pgconn *c) {
     flight_sync(collect(c));
 }

@@ -11,9 +11,9 @@
  *     pgconn_send(c, on_begun, task);
  *
  * Statements are prepared once for each connection and kept (by their text, least recently used
- * goes first above 256); 26000 and 0A000 ("cached plan must not change result type") forget the
- * statement, and the next use prepares anew. Any PGRES_COPY_* closes the connection: that flight
- * ends as lost, with a message that names COPY. */
+ * goes first above 256); 26000, 0A000 ("cached plan must not change result type") and class 42 (its
+ * tables have changed) forget the statement, and the next use prepares anew. Any PGRES_COPY_*
+ * closes the connection: that flight ends as lost, with a message that names COPY. */
 #ifndef RBF_PGCONN_H
 #define RBF_PGCONN_H
 #include "base/err.h"
@@ -42,6 +42,9 @@ int64_t pgres_affected(const struct pgres *r);
 bool pgres_committed(const struct pgres *r);
 /* kind ERR_PG, sqlstate, primary message (and detail in brackets). NULL unless PGRES_FAILED. */
 const struct err *pgres_err(const struct pgres *r);
+/* Of a statement added with PGADD_DESCRIBE. */
+int pgres_params(const struct pgres *r);
+unsigned pgres_param_oid(const struct pgres *r, int param);
 const char *pgres_constraint(const struct pgres *r); /* of the failed one; NULL when none */
 
 /* What a flight came to. lost is not NULL when the connection broke (kind ERR_PG_LOST) before all
@@ -69,10 +72,15 @@ void pgconn_on_dead(struct pgconn *c, pgconn_dead_cb cb, void *arg);
 void pgconn_delete(struct pgconn *c);
 
 enum pgadd_flags {
-    PGADD_ONCE = 1, /* not worth keeping: sent unprepared */
+    PGADD_ONCE = 1,     /* not worth keeping: sent unprepared */
+    PGADD_DESCRIBE = 2, /* not run: only which types its parameters have (pgres_param_oid) */
 };
 /* params: n texts, NULL for SQL NULL; copied. sql is copied. Types are inferred by the server. */
 void pgconn_add(struct pgconn *c, const char *sql, int n, const char *const *params, int flags);
+/* The types of sql's parameters as PGADD_DESCRIBE once found them here, *n of them, valid until the
+ * next flight; NULL when that is not known (any more). They stay what they are while the statement
+ * is prepared, whatever happens to its tables. */
+const unsigned *pgconn_param_types(struct pgconn *c, const char *sql, int *n);
 void pgconn_sync(struct pgconn *c);
 /* Sends what was added (it must end with a sync; one is added if it does not). cb comes later from
  * the loop, never from inside this call. Callback may start the next flight at once. */

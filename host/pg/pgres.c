@@ -98,6 +98,14 @@ const struct err *pgres_err(const struct pgres *r) {
     return r->err;
 }
 
+int pgres_params(const struct pgres *r) {
+    return PQnparams(r->pg);
+}
+
+unsigned pgres_param_oid(const struct pgres *r, int param) {
+    return PQparamtype(r->pg, param);
+}
+
 const char *pgres_constraint(const struct pgres *r) {
     return PQresultErrorField(r->pg, PG_DIAG_CONSTRAINT_NAME);
 }

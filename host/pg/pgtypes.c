@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 #include "pg/pgtypes.h"
-#include "base/buf.h"
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -36,6 +35,20 @@ static const struct type {
     {1184, 1185, PGKIND_TEXT},
     {1186, 1187, PGKIND_TEXT},
     {1266, 1270, PGKIND_TEXT},
+    /* point, xml, bit, varbit, regclass, tsvector */
+    {600, 1017, PGKIND_TEXT},
+    {142, 143, PGKIND_TEXT},
+    {1560, 1561, PGKIND_TEXT},
+    {1562, 1563, PGKIND_TEXT},
+    {2205, 2210, PGKIND_TEXT},
+    {3614, 3643, PGKIND_TEXT},
+    /* int4range, numrange, tsrange, tstzrange, daterange, int8range */
+    {3904, 3905, PGKIND_TEXT},
+    {3906, 3907, PGKIND_TEXT},
+    {3908, 3909, PGKIND_TEXT},
+    {3910, 3911, PGKIND_TEXT},
+    {3912, 3913, PGKIND_TEXT},
+    {3926, 3927, PGKIND_TEXT},
     /* cidr, inet, macaddr, money */
     {650, 651, PGKIND_TEXT},
     {869, 1041, PGKIND_TEXT},
@@ -43,14 +56,26 @@ static const struct type {
     {790, 791, PGKIND_TEXT},
 };
 
+static const struct type *find(unsigned oid) {
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        if (types[i].oid == oid || types[i].array_oid == oid)
+            return &types[i];
+    return NULL;
+}
+
 enum pgkind pgtype_kind(unsigned oid, bool *array) {
-    *array = false;
-    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
-        *array = types[i].array_oid == oid;
-        if (*array || types[i].oid == oid)
-            return types[i].kind;
-    }
-    return PGKIND_TEXT;
+    const struct type *t = find(oid);
+    *array = t && t->array_oid == oid;
+    return t ? t->kind : PGKIND_TEXT;
+}
+
+bool pgtype_known(unsigned oid) {
+    return find(oid);
+}
+
+unsigned pgtype_array_of(unsigned oid) {
+    const struct type *t = find(oid);
+    return t && t->oid == oid ? t->array_oid : 0;
 }
 
 /* ---- array literals ---- */
@@ -169,4 +194,15 @@ char *pgbytea_decode(const char *text, size_t *len, struct err *err) {
     bytes[out] = '\0';
     *len = out;
     return bytes;
+}
+
+void pgbytea_encode(struct buf *out, const char *bytes, size_t n) {
+    static const char digits[] = "0123456789abcdef";
+    buf_reserve(out, 2 * n + 3);
+    buf_puts(out, "\\x");
+    for (size_t i = 0; i < n; i++) {
+        unsigned char c = (unsigned char)bytes[i];
+        buf_putc(out, digits[c >> 4]);
+        buf_putc(out, digits[c & 15]);
+    }
 }

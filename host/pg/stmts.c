@@ -14,9 +14,14 @@ void stmts_init(struct stmts *s) {
     list_init(&s->lapsed);
 }
 
+static void delete (struct stmt *st) {
+    free(st->types);
+    free(st);
+}
+
 static void empty(struct list *head) {
     for (struct list *it; (it = list_pop(head));)
-        free(container_of(it, struct stmt, node));
+        delete (container_of(it, struct stmt, node));
 }
 
 void stmts_free(struct stmts *s) {
@@ -76,12 +81,18 @@ struct stmt *stmts_get(struct stmts *s, const char *sql) {
     return st;
 }
 
+const struct stmt *stmts_find(const struct stmts *s, const char *sql) {
+    struct stmt *st;
+    HASH_FIND(hh, s->by_sql, sql, strlen(sql), st);
+    return st;
+}
+
 const char *stmts_next_gone(struct stmts *s, char name[24]) {
     struct list *it = list_pop(&s->gone);
     if (!it)
         return NULL;
     struct stmt *st = container_of(it, struct stmt, node);
     memcpy(name, st->name, sizeof st->name);
-    free(st);
+    delete (st);
     return name;
 }

@@ -17,7 +17,9 @@ struct stmt {
     enum { STMT_NEW, STMT_SENT, STMT_READY } state;
     uint64_t flight, segment; /* of its last use, of its Prepare */
     bool forgotten;
-    int touches;      /* enum session_touch */
+    int touches;     /* enum session_touch */
+    unsigned *types; /* of its parameters; NULL: not asked yet */
+    int n_types;
     struct list node; /* in used (most recent last), or in gone */
     UT_hash_handle hh;
     char sql[];
@@ -37,6 +39,8 @@ void stmts_free(struct stmts *s);
 void stmts_begin(struct stmts *s);
 /* The statement of that text, made when it is new. NULL: no room, all are used in this flight. */
 struct stmt *stmts_get(struct stmts *s, const char *sql);
+/* The same, but never made, and not counted as a use. NULL: there is none. */
+const struct stmt *stmts_find(const struct stmts *s, const char *sql);
 /* Its next use prepares anew. exists: the server still holds it under its name. */
 void stmts_forget(struct stmts *s, struct stmt *st, bool exists);
 /* The name of one that the server shall forget, valid until the next call; NULL: none. */

@@ -1,72 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* api_db - statements go out by a yield, results come in as Lua values. lua/rbf/db.lua is the only
  * caller: sql() first, then, when it said true, one of the readers before anything else runs. */
-#include "base/jsonval.h"
 #include "pg/pgtypes.h"
 #include "vm/vm.h"
-#include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define INT_MAX_EXACT 9007199254740992LL /* 2^53 */
+#define OID_TEXT 25
+#define OID_FIRST_OF_USERS 16384 /* FirstNormalObjectId: pg_type alone knows what it is */
 
-/* ---- parameters ---- */
-
-static void put_number(struct buf *b, double d) {
-    if (isnan(d))
-        buf_puts(b, "NaN");
-    else if (isinf(d))
-        buf_puts(b, d > 0 ? "Infinity" : "-Infinity");
-    else if (d == floor(d) && fabs(d) <= (double)INT_MAX_EXACT)
-        buf_printf(b, "%lld", (long long)d);
-    else { /* the shortest text that reads back as the same number */
-        char text[32];
-        for (int digits = 15; digits <= 17; digits++) {
-            snprintf(text, sizeof text, "%.*g", digits, d);
-            if (strtod(text, NULL) == d)
-                break;
-        }
-        buf_puts(b, text);
-    }
-}
-
-/* Appends the value at idx, parameter `number`; 1 when it is SQL NULL, -1 with err. */
-static int put_param(struct vm *vm, lua_State *L, int idx, int number, struct buf *out,
-                     struct err *err) {
-    char name[16];
-    size_t n;
-    const char *s;
-    snprintf(name, sizeof name, "$%d", number);
-    switch (lua_type(L, idx)) {
-    case LUA_TNIL:
-        return 1;
-    case LUA_TBOOLEAN:
-        buf_puts(out, lua_toboolean(L, idx) ? "t" : "f");
-        return 0;
-    case LUA_TNUMBER:
-        put_number(out, lua_tonumber(L, idx));
-        return 0;
-    case LUA_TSTRING:
-        s = lua_tolstring(L, idx, &n);
-        if (memchr(s, 0, n))
-            return err_set(err, ERR_INVALID,
-                           "parameter %s holds a NUL byte, which PostgreSQL's text types cannot "
-                           "hold; for bytea pass '\\x' and hex digits",
-                           name);
-        buf_put(out, s, n);
-        return 0;
-    case LUA_TTABLE:
-        return json_put(vm, L, idx, name, out, err);
-    case LUA_TLIGHTUSERDATA:
-        if (!lua_touserdata(L, idx))
-            return 1;
-        /* fall through */
-    default:
-        return err_set(err, ERR_INVALID, "parameter %s: a %s cannot be sent to PostgreSQL", name,
-                       luaL_typename(L, idx));
-    }
-}
+/* ---- statements ---- */
 
 static void reserve_params(struct coro *co, size_t n) {
     if (n <= co->cap)
@@ -76,25 +20,48 @@ static void reserve_params(struct coro *co, size_t n) {
     co->params = xrealloc(co->params, n * sizeof *co->params);
 }
 
-/* Statement at 1 and n parameters into the call: behind it, or the entries of the list at 2. -1
- * with err. */
+/* The statement's text, at 1, into the call. -1 with err. */
+static int put_text(lua_State *L, struct buf *text, struct err *err) {
+    size_t n;
+    const char *s = luaL_checklstring(L, 1, &n);
+    if (memchr(s, 0, n))
+        return err_set(err, ERR_INVALID, "the statement holds a NUL byte");
+    buf_reset(text);
+    buf_put(text, s, n + 1);
+    return 0;
+}
+
+/* Types are the list at 3 once they are known; what is not in it is text. */
+static unsigned type_at(lua_State *L, bool list, int i) {
+    unsigned oid = OID_TEXT;
+    if (!list || !lua_istable(L, 3))
+        return 0;
+    lua_rawgeti(L, 3, i + 1);
+    if (lua_isnumber(L, -1))
+        oid = (unsigned)lua_tonumber(L, -1);
+    lua_pop(L, 1);
+    return oid;
+}
+
+/* Statement at 1 and n parameters into the call: behind it, or the entries of the list at 2. 0,
+ * PARAM_UNTYPED, or -1 with err. */
 static int put_statement(struct vm *vm, lua_State *L, int n, bool list, struct err *err) {
     struct call *c = vm->current;
     struct coro *co = c->coro;
     reserve_params(co, (size_t)n);
-    buf_reset(&co->text);
-    buf_puts(&co->text, luaL_checkstring(L, 1));
-    buf_putc(&co->text, 0);
+    if (put_text(L, &co->text, err) != 0)
+        return -1;
     for (int i = 0; i < n; i++) {
         size_t start = co->text.len;
         if (list)
             lua_rawgeti(L, 2, i + 1);
-        int rc = put_param(vm, L, list ? lua_gettop(L) : i + 2, i + 1, &co->text, err);
-        if (rc < 0)
-            return -1;
+        int rc = param_put(vm, L, list ? lua_gettop(L) : i + 2, i + 1, type_at(L, list, i),
+                           &co->text, err);
+        if (rc < 0 || rc == PARAM_UNTYPED)
+            return rc;
         if (list)
             lua_pop(L, 1);
-        co->offsets[i] = rc ? SIZE_MAX : start;
+        co->offsets[i] = rc == PARAM_NULL ? SIZE_MAX : start;
         buf_putc(&co->text, 0);
     }
     for (int i = 0; i < n; i++) /* only now: the text may have moved */
@@ -105,30 +72,74 @@ static int put_statement(struct vm *vm, lua_State *L, int n, bool list, struct e
     return 0;
 }
 
+/* Inside table.sort and the like nobody can wait. */
+static int refuse_yield(lua_State *L) {
+    lua_pushnil(L);
+    return 1;
+}
+
+static int refuse(lua_State *L, const struct err *err) {
+    lua_pushnil(L);
+    lua_pushstring(L, err->msg);
+    return 2;
+}
+
 static int ask_sql(lua_State *L, int n, bool list) {
     struct err err;
-    if (!lua_isyieldable(L)) { /* inside table.sort and the like */
-        lua_pushnil(L);
+    if (!lua_isyieldable(L))
+        return refuse_yield(L);
+    int rc = put_statement(vm_of(L), L, n, list, &err);
+    if (rc < 0)
+        return refuse(L, &err);
+    if (rc == PARAM_UNTYPED) {
+        lua_pushliteral(L, "types");
         return 1;
-    }
-    if (put_statement(vm_of(L), L, n, list, &err) != 0) {
-        lua_pushnil(L);
-        lua_pushstring(L, err.msg);
-        return 2;
     }
     return coro_yield(L, ASK_SQL);
 }
 
 /* (sql, ...) → true: read the result | false, message, sqlstate or nil: it failed at the
- * server | nil, message or nothing: it was not sent. */
+ * server | nil, message or nothing: it was not sent | "types": nor was it, ask for the types of its
+ * parameters and use sql_list. */
 static int l_sql(lua_State *L) {
     return ask_sql(L, lua_gettop(L) - 1, false);
 }
 
-/* The same as (sql, list of parameters): there may be more than a Lua call can have arguments. */
+/* The same as (sql, list of parameters, types or nil, length or nil): there may be more than a Lua
+ * call can have arguments. */
 static int l_sql_list(lua_State *L) {
-    lua_settop(L, 2);
-    return ask_sql(L, (int)lua_objlen(L, 2), true);
+    lua_settop(L, 4);
+    int n = lua_isnil(L, 4) ? (int)lua_objlen(L, 2) : (int)luaL_checkinteger(L, 4);
+    return ask_sql(L, n, true);
+}
+
+/* (sql) → true, list of the parameters' type oids | as sql */
+static int l_types(lua_State *L) {
+    struct call *c = vm_of(L)->current;
+    struct err err;
+    if (!lua_isyieldable(L))
+        return refuse_yield(L);
+    if (put_text(L, &c->coro->text, &err) != 0)
+        return refuse(L, &err);
+    c->sql = c->coro->text.p;
+    c->n_params = 0;
+    return coro_yield(L, ASK_TYPES);
+}
+
+/* (oid) → the type of its arrays | nil: none that the host knows */
+static int l_array_of(lua_State *L) {
+    unsigned oid = pgtype_array_of((unsigned)luaL_checknumber(L, 1));
+    if (oid)
+        lua_pushnumber(L, oid);
+    else
+        lua_pushnil(L);
+    return 1;
+}
+
+/* (oid) → is it a type whose kind the host knows? */
+static int l_type_known(lua_State *L) {
+    lua_pushboolean(L, pgtype_known((unsigned)luaL_checknumber(L, 1)));
+    return 1;
 }
 
 /* (ms) → true | nil when it cannot wait here */
@@ -146,6 +157,7 @@ static int l_sleep(lua_State *L) {
 
 struct column {
     const char *name;
+    unsigned oid;
     enum pgkind kind;
     bool array;
 };
@@ -274,25 +286,51 @@ static int push_row(struct vm *vm, lua_State *L, const struct pgres *res, int ro
     return 0;
 }
 
-static int refuse(lua_State *L, const struct err *err) {
-    lua_pushnil(L);
-    lua_pushstring(L, err->msg);
-    return 2;
-}
-
 /* Pushes a userdata with the columns' kinds and then all their names. */
 static const struct column *push_columns(lua_State *L, const struct pgres *res, int n) {
     luaL_checkstack(L, n + 8, "too many columns");
     struct column *cols = lua_newuserdata(L, (size_t)(n ? n : 1) * sizeof *cols);
     for (int i = 0; i < n; i++) {
         cols[i].name = pgres_col_name(res, i);
-        cols[i].kind = pgtype_kind(pgres_col_oid(res, i), &cols[i].array);
+        cols[i].oid = pgres_col_oid(res, i);
+        cols[i].kind = pgtype_kind(cols[i].oid, &cols[i].array);
         lua_pushstring(L, cols[i].name);
     }
     return cols;
 }
 
-/* () → list of rows | nil, message */
+/* With the value on the top gives back value, nil and, when some columns are of types that only
+ * pg_type knows (their values are text so far), a table of their oids by name. */
+static int give_back(lua_State *L, const struct column *cols, int n) {
+    int results = 1;
+    for (int i = 0; i < n; i++) {
+        if (cols[i].oid < OID_FIRST_OF_USERS)
+            continue;
+        if (results == 1) {
+            lua_pushnil(L);
+            lua_newtable(L);
+            results = 3;
+        }
+        lua_pushnumber(L, cols[i].oid);
+        lua_setfield(L, -2, cols[i].name);
+    }
+    return results;
+}
+
+/* (text, column's name, oid) → what a column of that type would have given | nil, message */
+static int l_decode_column(lua_State *L) {
+    struct vm *vm = vm_of(L);
+    size_t n;
+    const char *text = luaL_checklstring(L, 1, &n);
+    struct column col = {.name = luaL_checkstring(L, 2), .oid = (unsigned)luaL_checknumber(L, 3)};
+    struct err err;
+    col.kind = pgtype_kind(col.oid, &col.array);
+    int rc =
+        col.array ? push_array(vm, L, &col, text, &err) : push_scalar(vm, L, &col, text, n, &err);
+    return rc == 0 ? 1 : refuse(L, &err);
+}
+
+/* () → list of rows | nil, message; see give_back */
 static int l_rows(lua_State *L) {
     struct vm *vm = vm_of(L);
     const struct pgres *res = vm->current->coro->res;
@@ -308,10 +346,10 @@ static int l_rows(lua_State *L) {
             return refuse(L, &err);
         lua_rawseti(L, -2, row + 1);
     }
-    return 1;
+    return give_back(L, cols, n);
 }
 
-/* () → row or nothing | nil, message */
+/* () → row or nothing | nil, message; see give_back */
 static int l_row(lua_State *L) {
     struct vm *vm = vm_of(L);
     const struct pgres *res = vm->current->coro->res;
@@ -330,7 +368,7 @@ static int l_row(lua_State *L) {
     const struct column *cols = push_columns(L, res, n);
     if (push_row(vm, L, res, 0, n, cols, 2, &err) != 0)
         return refuse(L, &err);
-    return 1;
+    return give_back(L, cols, n);
 }
 
 /* () → rows affected */
@@ -340,6 +378,15 @@ static int l_affected(lua_State *L) {
 }
 
 const luaL_Reg api_db[] = {
-    {"sql", l_sql}, {"sql_list", l_sql_list}, {"sleep", l_sleep}, {"rows", l_rows},
-    {"row", l_row}, {"affected", l_affected}, {NULL, NULL},
+    {"sql", l_sql},
+    {"sql_list", l_sql_list},
+    {"types", l_types},
+    {"type_known", l_type_known},
+    {"array_of", l_array_of},
+    {"decode_column", l_decode_column},
+    {"sleep", l_sleep},
+    {"rows", l_rows},
+    {"row", l_row},
+    {"affected", l_affected},
+    {NULL, NULL},
 };

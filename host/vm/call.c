@@ -87,6 +87,8 @@ static enum call_event ask(struct call *c) {
     lua_settop(co, 0);
     if (what == ASK_SQL)
         return CALL_SQL;
+    if (what == ASK_TYPES)
+        return CALL_TYPES;
     if (what == ASK_SLEEP)
         return CALL_SLEEP;
     failure_set_text(c, "a C module yielded from the handler, which only the host may do");
@@ -150,6 +152,35 @@ enum call_event call_resume_error(struct call *c, const struct err *err) {
     return step(c, 3);
 }
 
+struct type_list {
+    const unsigned *oids;
+    int n;
+    lua_State *to;
+};
+
+/* Protected: puts true and the list on the stack of `to`. */
+static int push_types(lua_State *L) {
+    const struct type_list *t = lua_touserdata(L, 1);
+    lua_pushboolean(L, true);
+    lua_createtable(L, t->n, 0);
+    for (int i = 0; i < t->n; i++) {
+        lua_pushnumber(L, t->oids[i]);
+        lua_rawseti(L, -2, i + 1);
+    }
+    lua_xmove(L, t->to, 2);
+    return 0;
+}
+
+enum call_event call_resume_types(struct call *c, const unsigned *oids, int n) {
+    lua_State *L = c->gen->vm->L;
+    struct type_list list = {oids, n, c->coro->co};
+    if (lua_cpcall(L, push_types, &list) != 0) { /* out of memory */
+        failure_set(c, L);
+        return CALL_FAILED;
+    }
+    return step(c, 2);
+}
+
 enum call_event call_resume(struct call *c) {
     lua_pushboolean(c->coro->co, true);
     return step(c, 1);
@@ -171,6 +202,7 @@ void call_delete(struct call *c) {
     failure_free(&c->failure);
     buf_free(&co->result);
     buf_free(&co->text);
+    buf_free(&co->item);
     free(co->offsets);
     free(co->params);
     free(co);

@@ -26,6 +26,7 @@ struct call_request {    /* borrowed until call_delete */
 
 enum call_event {
     CALL_SQL,    /* run sql with params; then call_resume_result or call_resume_error */
+    CALL_TYPES,  /* describe sql, without running it; then call_resume_types or call_resume_error */
     CALL_SLEEP,  /* wait sleep_ms; then call_resume */
     CALL_DONE,   /* result is the reply's JSON, effects what the scheduler collected */
     CALL_FAILED, /* failure says how */
@@ -67,7 +68,7 @@ struct effect { /* one call to the scheduler */
 };
 
 struct call {
-    /* CALL_SQL: text and text parameters (NULL entries are SQL NULL) */
+    /* CALL_TYPES: sql. CALL_SQL: text and text parameters (NULL entries are SQL NULL) */
     const char *sql;
     int n_params;
     const char *const *params;
@@ -91,6 +92,8 @@ enum call_event call_resume_result(struct call *c, const struct pgres *r);
 /* err of kind ERR_PG with sqlstate, or another kind with its message: raised at the handler's line.
  */
 enum call_event call_resume_error(struct call *c, const struct err *err);
+/* The n types of the parameters; borrowed during the call. */
+enum call_event call_resume_types(struct call *c, const unsigned *oids, int n);
 enum call_event call_resume(struct call *c); /* after CALL_SLEEP */
 /* Traceback of a call that is waiting, for a timeout's log line. Caller frees. */
 char *call_traceback(struct call *c) NODISCARD;

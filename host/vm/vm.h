@@ -69,7 +69,15 @@ int json_put(struct vm *vm, lua_State *L, int idx, const char *root, struct buf 
              struct err *err);
 
 /* What a waiting host yield asks for: second value of the yield, behind the tag. */
-enum coro_ask { ASK_SQL = 1, ASK_SLEEP };
+enum coro_ask { ASK_SQL = 1, ASK_SLEEP, ASK_TYPES };
+
+/* param.c: Lua values as SQL parameters. What a table or a string of bytes becomes depends on the
+ * parameter's type: oid, or 0 as long as nobody has asked. */
+enum { PARAM_NULL = 1, PARAM_UNTYPED };
+/* Appends the value at idx, parameter `number`, without a NUL behind it. 0; PARAM_NULL;
+ * PARAM_UNTYPED: oid is 0 and needed; -1 with err. May raise (memory, stack): out must be owned. */
+int param_put(struct vm *vm, lua_State *L, int idx, int number, unsigned oid, struct buf *out,
+              struct err *err);
 
 /* The coroutine behind a call. */
 struct coro {
@@ -81,7 +89,7 @@ struct coro {
     size_t n_effects;
     struct buf result; /* JSON */
     /* The statement: text and parameters one after the other in `text`, each with its NUL. */
-    struct buf text;
+    struct buf text, item; /* item: one element of an array */
     size_t *offsets;
     const char **params;
     size_t cap;

@@ -1,17 +1,19 @@
 --- r.db: statements inside the handler's transaction. One Db for each run.
 local host = require "rbf.host"
 local errors = require "rbf.errors"
+local params = require "rbf.params"
+local sql = require "rbf.sql"
 local util = require "rbf.util"
 
 local misuse = errors.misuse
-local concat = table.concat
 
 local _M = {}
 local Db = util.closed({}, "db")
 Db.__index = Db
 
-function _M.new()
-  return setmetatable({ doomed = false, closed = false, depth = 0 }, Db)
+--- type: "query" or "mutation".
+function _M.new(type_)
+  return setmetatable({ type = type_, doomed = false, closed = false, depth = 0 }, Db)
 end
 
 -- The host begins and ends the transaction; a handler that did would break its guarantee.
@@ -20,19 +22,19 @@ local transaction_words = {
   SAVEPOINT = true, RELEASE = true, PREPARE = true,
 }
 
-local function check(db, verb, sql)
+local function check(db, verb, text)
   if type(db) ~= "table" or getmetatable(db) ~= Db then
     misuse("use db:%s(…), with a colon", verb)
   end
   if db.closed then misuse("this db belongs to a request that has ended; use r.db of this one") end
-  if sql ~= nil or verb ~= "savepoint" then
-    util.check_type(sql, "string", ("db:%s's first argument"):format(verb))
+  if text ~= nil or verb ~= "savepoint" then
+    util.check_type(text, "string", ("db:%s's first argument"):format(verb))
   end
 end
 
---- sql without the comments and blanks in front of it.
-local function skip_comments(sql)
-  local rest, before = sql, nil
+--- text without the comments and blanks in front of it.
+local function skip_comments(text)
+  local rest, before = text, nil
   while rest ~= before do
     before = rest
     rest = rest:gsub("^%s+", ""):gsub("^%-%-[^\n]*", ""):gsub("^/%*.-%*/", "")
@@ -40,134 +42,158 @@ local function skip_comments(sql)
   return rest
 end
 
-local function check_statement(sql)
-  local word = (sql:match "^%a+" or skip_comments(sql):match "^%a+")
-  if word and transaction_words[word:upper()] then
-    misuse("%s: the host begins and ends the transaction; db:savepoint(fn) undoes a part of it",
-      word:upper())
+local function check_statement(text)
+  local word = (text:match "^%a+" or skip_comments(text):match "^%a+")
+  word = word and word:upper()
+  if transaction_words[word] then
+    misuse("%s: the host begins and ends the transaction; db:savepoint(fn) undoes a part of it", word)
+  elseif word == "LISTEN" or word == "UNLISTEN" then
+    misuse("%s: no handler lives long enough to be notified; let a mutation's queue be what is listened to "
+      .. "(NOTIFY works)", word)
+  elseif word == "COPY" and text:upper():find "%f[%w_]STD[IO][NU]T?%f[^%w_]" then
+    misuse("COPY from or to the client is not possible here; db:insert takes a list of rows, "
+      .. "INSERT … SELECT unnest($1::text[]) arrays")
   end
 end
 
---- Sends a statement (through host.sql or host.sql_list) and waits. Then its result can be read.
-local function send_by(how, db, sql, ...)
-  if db.doomed then
-    misuse("the transaction failed at an earlier statement (%s); put what may fail into "
-      .. "db:savepoint(fn)", tostring(db.doomed))
+--- Words that the server's message lacks, by SQLSTATE.
+local function advice(db, message, sqlstate)
+  if sqlstate == "25006" and db.type == "query" then
+    return message .. "; queries are read-only: make this operation a mutation"
+  elseif sqlstate == "42601" and message:find("multiple commands", 1, true) then
+    return message .. "; send one statement a call"
+  elseif sqlstate == "22P02" and message:find("json", 1, true) then
+    return message .. "; a string for json or jsonb is JSON text, as rbf.json.encode gives it"
   end
-  local ok, message, sqlstate = how(sql, ...)
+  return message
+end
+
+--- Raises what host.sql said, unless it went well.
+local function settle(db, ok, message, sqlstate)
   if ok then return end
   if ok == nil then
     misuse("%s", message or "the database cannot be asked inside a callback of table.sort, "
       .. "string.gsub or other C code: fetch what it needs before")
   end
-  local e = errors.sql(message, sqlstate)
+  local e = errors.sql(advice(db, message, sqlstate), sqlstate)
   db.doomed = e
   error(e, 0)
 end
 
-local function send(db, sql, ...)
-  return send_by(host.sql, db, sql, ...)
+--- Sends a statement (through host.sql or host.sql_list) and waits. Then its result can be read.
+local function send_by(how, db, text, ...)
+  if db.doomed then
+    misuse("the transaction failed at an earlier statement (%s); put what may fail into "
+      .. "db:savepoint(fn)", tostring(db.doomed))
+  end
+  local ok, message, sqlstate = how(text, ...)
+  if ok == "types" then
+    if how == host.sql_list then
+      ok, message, sqlstate = params.send(text, (...), #(...))
+    else
+      ok, message, sqlstate = params.send(text, { ... }, select("#", ...))
+    end
+  end
+  settle(db, ok, message, sqlstate)
 end
 
---- For results that cannot be had as Lua values.
-local function readable(value, why)
+local function send(db, text, ...)
+  return send_by(host.sql, db, text, ...)
+end
+
+--- The result's rows; misuse when they cannot be had as Lua values.
+local function rows_of(db)
+  local rows, why, unknown = host.rows()
   if why then misuse("%s", why) end
-  return value
+  if unknown then settle(db, params.decode(rows, unknown)) end
+  return rows
+end
+
+--- The result's only row, or nil.
+local function row_of(db)
+  local row, why, unknown = host.row()
+  if why then misuse("%s", why) end
+  if unknown then settle(db, params.decode({ row }, unknown)) end
+  return row
 end
 
 --- All rows, as a list of tables by column; NULL is absent.
-function Db:query(sql, ...)
-  check(self, "query", sql)
-  check_statement(sql)
-  send(self, sql, ...)
-  return readable(host.rows())
+function Db:query(text, ...)
+  check(self, "query", text)
+  check_statement(text)
+  send(self, text, ...)
+  return rows_of(self)
 end
 
 --- The row, or nil when there is none; two rows are an error.
-function Db:one(sql, ...)
-  check(self, "one", sql)
-  check_statement(sql)
-  send(self, sql, ...)
-  return readable(host.row())
+function Db:one(text, ...)
+  check(self, "one", text)
+  check_statement(text)
+  send(self, text, ...)
+  return row_of(self)
 end
 
 --- How many rows were affected.
-function Db:exec(sql, ...)
-  check(self, "exec", sql)
-  check_statement(sql)
-  send(self, sql, ...)
+function Db:exec(text, ...)
+  check(self, "exec", text)
+  check_statement(text)
+  send(self, text, ...)
   return host.affected()
 end
 
---- "users" → "users" quoted; "app.users" → both parts.
-local function quote(name, what)
-  if type(name) ~= "string" or name == "" or name:find "%z" then
-    misuse("%s must be a name, found %s", what, util.describe(name))
-  end
-  return '"' .. name:gsub('"', '""') .. '"'
+--- Runs what rbf.sql has built.
+local function run(db, text, list)
+  send_by(host.sql_list, db, text, list)
 end
 
-local function quote_table(name)
-  util.check_type(name, "string", "db:insert's table")
-  local parts = {}
-  for part in (name .. "."):gmatch "([^.]*)%." do parts[#parts + 1] = quote(part, "db:insert's table") end
-  return concat(parts, ".")
+local function no_more(verb, usage, ...)
+  if select("#", ...) > 0 then misuse("db:%s takes %s", verb, usage) end
 end
 
-local function columns_of(rows)
-  local set = {}
-  for i, row in ipairs(rows) do
-    util.check_type(row, "table", ("db:insert: row %d"):format(i))
-    for k in pairs(row) do
-      if type(k) ~= "string" then misuse("db:insert: a column's name must be a string, found %s", util.describe(k)) end
-      set[k] = true
-    end
-  end
-  return util.sorted_keys(set)
+--- The first row that fits, or nil.
+function Db:findFirst(name, options, ...)
+  check(self, "findFirst", name)
+  no_more("findFirst", "a table's name and options", ...)
+  run(self, sql.find("findFirst", name, options))
+  return row_of(self)
 end
 
---- The statement and its parameters: rows × columns, DEFAULT where a row has none.
-local function insert_sql(name, rows)
-  local columns = columns_of(rows)
-  local target = "INSERT INTO " .. quote_table(name)
-  if #columns == 0 then
-    if #rows > 1 then misuse("db:insert: rows without columns can only be inserted one by one") end
-    return target .. " DEFAULT VALUES RETURNING *", {}
-  end
-  local params, lines, names = {}, {}, {}
-  for i, column in ipairs(columns) do names[i] = quote(column, "a column") end
-  for i, row in ipairs(rows) do
-    local slots = {}
-    for j, column in ipairs(columns) do
-      local v = row[column]
-      if v == nil then
-        slots[j] = "DEFAULT"
-      else
-        params[#params + 1] = v
-        slots[j] = "$" .. #params
-      end
-    end
-    lines[i] = "(" .. concat(slots, ", ") .. ")"
-  end
-  if #params > 65535 then
-    misuse("db:insert: %d values, but PostgreSQL takes 65535 at once; insert in parts", #params)
-  end
-  return ("%s (%s) VALUES %s RETURNING *"):format(target, concat(names, ", "), concat(lines, ", ")), params
+--- All rows that fit.
+function Db:findMany(name, options, ...)
+  check(self, "findMany", name)
+  no_more("findMany", "a table's name and options", ...)
+  run(self, sql.find("findMany", name, options))
+  return rows_of(self)
 end
 
---- Inserts one row (gives it back) or a list of rows (gives the list back). nil means the column's
---- default, rbf.null NULL.
-function Db:insert(name, values, ...)
+--- Inserts one row (gives it back; nil when onConflict left it out) or a list of rows (gives back
+--- those that were written). nil means the column's default, rbf.null NULL.
+function Db:insert(name, values, options, ...)
   check(self, "insert", name)
   util.check_type(values, "table", "db:insert's values")
-  if select("#", ...) > 0 then misuse("db:insert takes a table's name and values") end
-  local many = values[1] ~= nil or getmetatable(values) == host.array_mt
+  no_more("insert", "a table's name, values and options", ...)
+  local many = sql.is_list(values)
   local rows = many and values or { values }
   if #rows == 0 then return setmetatable({}, host.array_mt) end
-  local sql, params = insert_sql(name, rows)
-  send_by(host.sql_list, self, sql, params)
-  if many then return readable(host.rows()) end
-  return readable(host.row())
+  run(self, sql.insert(name, rows, options))
+  if many then return rows_of(self) end
+  return row_of(self)
+end
+
+--- Changes the rows that fit; gives them back as they are now.
+function Db:update(name, set, options, ...)
+  check(self, "update", name)
+  no_more("update", "a table's name, values and options", ...)
+  run(self, sql.update(name, set, options))
+  return rows_of(self)
+end
+
+--- Deletes the rows that fit; gives them back as they were.
+function Db:delete(name, options, ...)
+  check(self, "delete", name)
+  no_more("delete", "a table's name and options", ...)
+  run(self, sql.delete(name, options))
+  return rows_of(self)
 end
 
 --- Which errors a savepoint undoes and gives back: those a handler can foresee.

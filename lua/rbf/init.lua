@@ -5,6 +5,7 @@ local errors = require "rbf.errors"
 local log = require "rbf.log"
 local scheduler = require "rbf.scheduler"
 local util = require "rbf.util"
+local where = require "rbf.where"
 
 local rbf = {
   defineBackend = define.defineBackend,
@@ -16,6 +17,8 @@ local rbf = {
   raw = scheduler.raw,
   log = log,
   null = host.null,
+  op = where.op,
+  all = where.all,
   json = {},
 }
 

@@ -89,7 +89,7 @@ end
 --- number: of the op; input: decoded JSON, null as rbf.null.
 function _M.run(number, input, params, msg, middleware_only)
   local op = registry.ops[number]
-  local database = db.new()
+  local database = db.new(op.type)
   setmetatable(msg.headers, headers_mt)
   local r = {
     ctx = new_ctx(op.backend.context),

@@ -6,6 +6,8 @@
 ---@field z rbf.z
 ---@field log rbf.log
 ---@field null userdata JSON null where nil cannot stand: list slots, record values, SQL NULL in insert
+---@field op rbf.op operators for where
+---@field all rbf.All all rows, as a where; all columns, in onConflict's update
 ---@field Error rbf.Error the metatable of errors of the framework and of the database
 local rbf = {}
 
@@ -61,6 +63,28 @@ function rbf.now() end
 
 ---@param duration rbf.Duration
 function rbf.sleep(duration) end
+
+---@class rbf.All
+---@class rbf.Operator
+
+--- Operators for where. None takes nil. rbf.op["in"], ["and"], ["or"] and ["not"] work as well.
+---@class rbf.op
+---@field eq fun(value: any): rbf.Operator also for jsonb and array columns
+---@field ne fun(value: any): rbf.Operator as <> in SQL: not true for NULL
+---@field gt fun(value: any): rbf.Operator
+---@field gte fun(value: any): rbf.Operator
+---@field lt fun(value: any): rbf.Operator
+---@field lte fun(value: any): rbf.Operator
+---@field in_ fun(list: any[]): rbf.Operator an empty list finds nothing
+---@field notIn fun(list: any[]): rbf.Operator an empty list is an error
+---@field like fun(pattern: string): rbf.Operator
+---@field ilike fun(pattern: string): rbf.Operator
+---@field between fun(from: any, to: any): rbf.Operator both ends included
+---@field isNull fun(): rbf.Operator
+---@field isNotNull fun(): rbf.Operator
+---@field and_ fun(...: rbf.Where): rbf.Operator of wheres, or of operators on one column
+---@field or_ fun(...: rbf.Where): rbf.Operator
+---@field not_ fun(where: rbf.Where): rbf.Operator
 
 rbf.json = {}
 
@@ -147,10 +171,36 @@ function log:warn(message, fields) end
 ---@param fields? table
 function log:error(message, fields) end
 
+--- { column = value or operator, … } (all must hold), a combination of such tables, or rbf.all. An
+--- empty one is an error. Lua cannot tell { a = 1, b = nil } from { a = 1 }: where b may be nil,
+--- write { a = 1, b = rbf.op.eq(b) }, which raises then.
+---@alias rbf.Where table<string, string|number|boolean|rbf.Operator>|rbf.Operator|rbf.All
+
+---@alias rbf.Direction "asc"|"desc"|"asc nulls first"|"asc nulls last"|"desc nulls first"|"desc nulls last"
+---@alias rbf.Order string|table<string, rbf.Direction>
+
+---@class rbf.FindFirst
+---@field where rbf.Where
+---@field columns? string|string[] default: all
+---@field orderBy? rbf.Order|rbf.Order[] "name", { name = "desc" } or a list of these
+
+---@class rbf.FindMany : rbf.FindFirst
+---@field limit? integer
+---@field offset? integer
+
+---@class rbf.OnConflict
+---@field columns? string|string[] those of the unique index
+---@field constraint? string in place of columns
+--- Names in the list take the new row's value, keys the value given; rbf.all: all that was to be
+--- inserted. Without update the row is left as it is.
+---@field update? (string[]|table<string, any>)|rbf.All
+
 ---@class rbf.Db
 local Db = {}
 
---- All rows. Parameters are $1, $2, …; nil and rbf.null are NULL, tables are sent as JSON.
+--- All rows. Parameters are $1, $2, …; nil and rbf.null are NULL. A table becomes an array or JSON and
+--- a string bytes (bytea) or text as the parameter's type wants it; for json and jsonb a string is
+--- JSON text (rbf.json.encode).
 ---@param sql string
 ---@param ... any
 ---@return table[]
@@ -168,11 +218,38 @@ function Db:one(sql, ...) end
 ---@return integer
 function Db:exec(sql, ...) end
 
---- Inserts a row, or a list of rows, and gives back what the table then holds.
+--- The first row that fits, or nil.
+---@param name string "users" or "schema.users"; quoted, as are the columns
+---@param options rbf.FindFirst
+---@return table?
+function Db:findFirst(name, options) end
+
+--- All rows that fit.
+---@param name string
+---@param options rbf.FindMany
+---@return table[]
+function Db:findMany(name, options) end
+
+--- Inserts a row, or a list of rows, and gives back what the table then holds: nil, or fewer rows,
+--- where onConflict left some out.
 ---@param name string
 ---@param values table|table[] nil: the column's default, rbf.null: NULL
+---@param options? { onConflict?: "ignore"|rbf.OnConflict }
 ---@return table|table[]
-function Db:insert(name, values) end
+function Db:insert(name, values, options) end
+
+--- Changes the rows that fit and gives them back as they are then.
+---@param name string
+---@param set table<string, any> rbf.null: NULL
+---@param options { where: rbf.Where }
+---@return table[]
+function Db:update(name, set, options) end
+
+--- Deletes the rows that fit and gives them back.
+---@param name string
+---@param options { where: rbf.Where }
+---@return table[]
+function Db:delete(name, options) end
 
 --- Runs fn. true and its results, or false and the error with all that fn did undone (SQL errors of
 --- the classes 22 and 23 and P0001, and errors of Lua; others go through).

@@ -68,6 +68,75 @@ static void values_and_params(void **state) {
     assert_string_equal(fly(conn)->r[0].value, "(null)");
 }
 
+static unsigned described[4];
+
+static void on_described(struct pgconn *c, const struct pgflight *f, void *arg) {
+    const struct pgres *r = f->res[f->n - 1];
+    assert_int_equal(pgres_status(r), PGRES_DONE);
+    for (int i = 0; i < pgres_params(r) && i < 4; i++)
+        described[i] = pgres_param_oid(r, i);
+    *(bool *)arg = true;
+}
+
+static void describe(const char *sql, int flags) {
+    bool done = false;
+    memset(described, 0, sizeof described);
+    pgconn_add(conn, sql, 0, NULL, PGADD_DESCRIBE | flags);
+    pgconn_send(conn, on_described, &done);
+    assert_true(run_until(&done, 20000));
+}
+
+static void types_of_parameters(void **state) {
+    const char *sql = "INSERT INTO typed VALUES ($1, $2), ($3, DEFAULT)",
+               *params[] = {"{}", "x", NULL};
+    int n;
+    ask(conn, "CREATE TABLE typed (a int[], b bytea)");
+    assert_null(pgconn_param_types(conn, sql, &n));
+    describe(sql, 0);
+    assert_int_equal(described[0], 1007);
+    assert_int_equal(described[1], 17);
+    assert_int_equal(described[2], 1007);
+    assert_string_equal(ask(conn, "SELECT count(*) FROM typed")->value, "0"); /* it was not run */
+    const unsigned *types = pgconn_param_types(conn, sql, &n);
+    assert_int_equal(n, 3);
+    assert_memory_equal(types, described, 3 * sizeof *types);
+    pgconn_add(conn, sql, 3, params, 0);
+    assert_int_equal(fly(conn)->r[0].affected, 2);
+    describe("SELECT $1::uuid[]", PGADD_ONCE); /* nothing is kept of it */
+    assert_int_equal(described[0], 2951);
+    assert_null(pgconn_param_types(conn, "SELECT $1::uuid[]", &n));
+    describe("SELECT 1", 0);
+    assert_non_null(pgconn_param_types(conn, "SELECT 1", &n));
+    assert_int_equal(n, 0);
+    pgconn_add(conn, "SELECT $1::nonsense", 0, NULL, PGADD_DESCRIBE);
+    pgconn_add(conn, "SELECT $1::int", 0, NULL, PGADD_DESCRIBE);
+    struct landed *l = fly(conn);
+    assert_failed(&l->r[0], "42704");
+    assert_int_equal(l->r[1].status, PGRES_SKIPPED);
+    assert_null(pgconn_param_types(conn, "SELECT $1::int", &n));
+    describe("SELECT $1::int", 0);
+    assert_int_equal(described[0], 23);
+    ask(conn, "DROP TABLE typed");
+}
+
+/* A prepared statement keeps the types its parameters had: after the column's has changed it could
+ * not be used on this connection ever again. */
+static void a_column_of_another_type(void **state) {
+    const char *sql = "INSERT INTO altered VALUES ($1)", *params[] = {"7"};
+    int n;
+    ask(conn, "CREATE TABLE altered (a text)");
+    describe(sql, 0);
+    ask(conn, "ALTER TABLE altered ALTER a TYPE int USING a::int");
+    pgconn_add(conn, sql, 1, params, 0);
+    assert_failed(&fly(conn)->r[0], "42804");
+    assert_null(pgconn_param_types(conn, sql, &n));
+    pgconn_add(conn, sql, 1, params, 0);
+    assert_int_equal(fly(conn)->r[0].affected, 1);
+    describe(sql, 0);
+    assert_int_equal(described[0], 23);
+    ask(conn, "DROP TABLE altered");
+}
+
 static int columns_seen;
 
 static void on_columns(struct pgconn *c, const struct pgflight *f, void *arg) {
@@ -557,6 +626,8 @@ int main(void) {
         EACH(session_has_our_defaults),
         EACH(options_of_the_url_win),
         EACH(values_and_params),
+        EACH(types_of_parameters),
+        EACH(a_column_of_another_type),
         EACH(columns),
         EACH(a_flight_of_syncs_only),
         EACH(an_empty_statement_and_a_syntax_error),

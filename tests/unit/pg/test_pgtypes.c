@@ -147,6 +147,25 @@ static void bytea(void **state) {
     }
 }
 
+static void bytea_back(void **state) {
+    struct buf out = {0};
+    pgbytea_encode(&out, "\x00\xff\\x", 4);
+    assert_string_equal(out.p, "\\x00ff5c78");
+    buf_reset(&out);
+    pgbytea_encode(&out, "", 0);
+    assert_string_equal(out.p, "\\x");
+    buf_free(&out);
+}
+
+static void known(void **state) {
+    assert_true(pgtype_known(25));
+    assert_true(pgtype_known(1009));
+    assert_int_equal(pgtype_array_of(25), 1009);
+    assert_int_equal(pgtype_array_of(1009), 0);
+    assert_int_equal(pgtype_array_of(16384), 0);
+    assert_false(pgtype_known(16384));
+}
+
 static void lines_of_statements(void **state) {
     const char *text =
         "-- a; b\n"
@@ -180,6 +199,8 @@ int main(void) {
         cmocka_unit_test(no_arrays),
         cmocka_unit_test(a_visitor_may_stop),
         cmocka_unit_test(bytea),
+        cmocka_unit_test(bytea_back),
+        cmocka_unit_test(known),
         cmocka_unit_test(lines_of_statements),
         cmocka_unit_test(lines_of_characters),
     };

@@ -116,6 +116,21 @@ static inline void vmtest_begin(struct vmtest *t, struct gen *g, const char *sub
     t->event = call_start(t->call);
 }
 
+static inline void vmtest_describe(struct vmtest *t) {
+    struct pgres r = {0};
+    unsigned oids[100];
+    PGresult *prepared = PQprepare(pg, "", t->call->sql, 0, NULL);
+    bool ok = PQresultStatus(prepared) == PGRES_COMMAND_OK;
+    pgres_set(&r, ok ? PQdescribePrepared(pg, "") : prepared);
+    for (int i = 0; i < pgres_params(&r) && i < 100; i++)
+        oids[i] = pgres_param_oid(&r, i);
+    t->event = ok ? call_resume_types(t->call, oids, pgres_params(&r))
+                  : call_resume_error(t->call, pgres_err(&r));
+    if (ok)
+        PQclear(prepared);
+    pgres_free(&r);
+}
+
 /* Answers one event that waits. */
 static inline void vmtest_answer(struct vmtest *t) {
     struct call *c = t->call;
@@ -124,12 +139,16 @@ static inline void vmtest_answer(struct vmtest *t) {
         t->event = call_resume(c);
         return;
     }
-    t->statements++;
+    t->statements += t->event == CALL_SQL;
     if (!pg) {
         t->event = call_resume_error(c, &err);
         return;
     }
     struct pgres r = {0};
+    if (t->event == CALL_TYPES) {
+        vmtest_describe(t);
+        return;
+    }
     pgres_set(&r, PQexecParams(pg, c->sql, c->n_params, NULL, c->params, NULL, NULL, 0));
     t->event = call_resume_result(c, &r);
     pgres_free(&r);
@@ -138,7 +157,7 @@ static inline void vmtest_answer(struct vmtest *t) {
 static inline void vmtest_run(struct vmtest *t, struct gen *g, const char *subject,
                               const char *input) {
     vmtest_begin(t, g, subject, input);
-    while (t->event == CALL_SQL || t->event == CALL_SLEEP)
+    while (t->event == CALL_SQL || t->event == CALL_TYPES || t->event == CALL_SLEEP)
         vmtest_answer(t);
 }
 
