@@ -17,17 +17,24 @@ function plainIssue({ path, code, message, errors, issues }) {
 const plainIssues = (list) => through("issues", list.map(plainIssue));
 const plain = (a) => JSON.stringify(a.ok ? { ok: true, value: through("value", a.value) } : { ok: false, issues: plainIssues(a.issues) });
 
-/** JSON Schema without what only regular expressions of JavaScript can say, in one order. */
-function plainSchema(v) {
-  if (Array.isArray(v)) return v.map(plainSchema);
+/** JSON Schema without what only regular expressions of JavaScript can say, in one order. zod counts
+ * regex, startsWith and their like as formats, so that one hides the format before it. */
+function plainSchema(v, hidden) {
+  if (Array.isArray(v)) return v.map((x) => plainSchema(x, hidden));
   if (v === null || typeof v !== "object") return v;
   const result = {};
   for (const k of Object.keys(v).sort()) {
+    if (k === "format" && (hidden || /^(starts_with|ends_with|includes)$/.test(v[k]))) continue;
     if (k === "pattern" && typeof v[k] === "string") continue;
     if (k === "allOf" && v[k].every((x) => "pattern" in x)) continue;
-    result[k] = k === "required" ? [...v[k]].sort() : plainSchema(v[k]);
+    const part = plainSchema(v[k], hidden);
+    if (k === "anyOf" && part.every((x) => Object.keys(x).join() === "type")) {
+      result.type = [...new Set(part.flatMap((x) => x.type))].sort();
+      if (result.type.length === 1) [result.type] = result.type;
+    } else if (k === "type" && Array.isArray(part)) result.type = [...part].sort();
+    else result[k] = k === "required" ? [...v[k]].sort() : part;
   }
-  return result;
+  return Object.fromEntries(Object.keys(result).sort().map((k) => [k, result[k]]));
 }
 
 const hits = new Map(excuses.map((rule) => [rule.name, 0]));
@@ -44,7 +51,8 @@ pairs.forEach((pair, i) => {
   for (const io of ["input", "output"]) {
     if (!theirs[i][io]) continue;
     schemas += 1;
-    const [x, y] = [theirs[i][io], ours[i][io]].map((v) => JSON.stringify(plainSchema(v)));
+    const hidden = /\["(regex|startsWith|endsWith|includes)"/.test(JSON.stringify(pair.schema));
+    const [x, y] = [theirs[i][io], ours[i][io]].map((v) => JSON.stringify(plainSchema(v, hidden)));
     if (x !== y) wrong.push({ schema: pair.schema, io, zod: x, ours: y });
   }
 });

@@ -54,12 +54,18 @@ export const excuses = [
   {
     name: "coerced tables",
     reason: "JavaScript's String({}) is \"[object Object]\" and Number([]) is 0: a table is no text and no number here",
-    excuse: ({ schema, value }) => some(schema, (d) => d.kind === "coerce" && d.to !== "boolean") && /[[{]/.test(text(value)),
+    excuse: ({ schema, value }, theirs, ours) => some(schema, (d) => d.kind === "coerce" && d.to !== "boolean")
+      && (/[[{]/.test(text(value)) || /received (object|array)/.test(text(ours))),
+  },
+  {
+    name: "a field called length",
+    reason: "JavaScript takes { length: 3 } for something that has a length: an object has none here",
+    excuse: ({ value }, theirs) => text(value).includes('"length"') && text(theirs).includes("expected unknown to"),
   },
   {
     name: "coerced absence",
     reason: "JavaScript's String(undefined) is \"undefined\": what is absent is not made a text here",
     excuse: ({ schema }, theirs, ours) => some(schema, (d) => d.kind === "coerce" && d.to === "string")
-      && text(ours).includes("expected string, received undefined"),
+      && (text(ours).includes("expected string, received undefined") || text(theirs).includes('"undefined"')),
   },
 ];

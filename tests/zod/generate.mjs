@@ -63,6 +63,9 @@ function leaves() {
   for (const schema of kinds) for (const v of everything) emit(schema, v);
   for (const check of stringChecks) for (const v of [...pools.strings, ...pools.others]) emit(string(check), v);
   for (const check of numberChecks) for (const v of [...pools.numbers, "1", null, undefined]) emit(number(check), v);
+  for (const check of [["min", 2], ["max", 2], ["length", 1], ["nonempty"], ["min", 4]]) {
+    for (const v of [...pools.others, "abc"]) emit(s("array", { item: s("any") }, check), v);
+  }
   for (const v of pools.emails) emit(string(["email"]), v);
   for (const v of pools.uuids) emit(string(["uuid"]), v);
   for (const v of pools.urls) emit(string(["url"]), v);

@@ -47,11 +47,11 @@ local function list(s, at)
 end
 
 local function object(s, at)
-  local t, key = {}, nil
+  local t = {}
   if s:sub(at, at) == "}" then return t, at + 1 end
   repeat
-    key, at = text(s, at + 1)
-    t[key], at = value(s, at + 1)
+    local key, after = text(s, at + 1)
+    t[key], at = value(s, after + 1)
     at = at + 1
   until s:sub(at - 1, at - 1) == "}"
   return t, at

@@ -1,6 +1,7 @@
 --- JSON Schema (draft 2020-12) of schemas. A kind's json(def, build) gives its own part; build(s)
 --- gives that of another schema, build.ref(s) the same for one that may contain itself.
 local host = require "rbf.host"
+local schema = require "rbf.z.schema"
 
 local array_mt = host.array_mt
 local max, min = math.max, math.min
@@ -14,13 +15,26 @@ local narrower = {
 
 local function list(t) return setmetatable(t, array_mt) end
 
---- A keyword that stands once is written so, further ones as allOf.
-local function put_all(result, key, values)
-  if #values == 1 then
-    result[key] = values[1]
-  elseif #values > 1 then
-    result.allOf = result.allOf or list {}
-    for _, v in ipairs(values) do result.allOf[#result.allOf + 1] = { [key] = v } end
+--- Several patterns stand in allOf; of divisors the first stands alone.
+local function put_patterns(result, patterns)
+  if #patterns == 1 then
+    result.pattern = patterns[1]
+  elseif #patterns > 1 then
+    result.allOf = list {}
+    for i, pattern in ipairs(patterns) do result.allOf[i] = { pattern = pattern } end
+  end
+end
+
+local function put_divisors(result, divisors)
+  local seen = {}
+  for i, n in ipairs(divisors) do
+    if i == 1 then
+      result.multipleOf = n
+    elseif not seen[n] then
+      result.allOf = result.allOf or list {}
+      result.allOf[#result.allOf + 1] = { multipleOf = n }
+    end
+    seen[n] = true
   end
 end
 
@@ -49,8 +63,8 @@ local function add_checks(result, checks)
     end
   end
   bounds(result)
-  put_all(result, "pattern", patterns)
-  put_all(result, "multipleOf", divisors)
+  put_patterns(result, patterns)
+  put_divisors(result, divisors)
 end
 
 --- anyOf, written as a list of types where the options are nothing else.
@@ -65,6 +79,34 @@ function _M.any_of(options)
     end
   end
   return { type = #types == 1 and types[1] or types }
+end
+
+--- Does a schema contain a transform, so that its input and its output are two things?
+function _M.transforms(s, seen)
+  seen = seen or {}
+  if type(s) ~= "table" or seen[s] then return false end
+  seen[s] = true
+  if schema.is_schema(s) then
+    if s._kind.name == "transform" then return true end
+    if s._kind.resolve then return _M.transforms(s._kind.resolve(s._def), seen) end
+    s = s._def
+  end
+  for _, part in pairs(s) do
+    if _M.transforms(part, seen) then return true end
+  end
+  return false
+end
+
+local numeric = { minimum = true, maximum = true, exclusiveMinimum = true, exclusiveMaximum = true, multipleOf = true }
+
+--- The schema of a record's keys: those are text, though they may have to look like numbers.
+function _M.key(s)
+  if s.type ~= "number" and s.type ~= "integer" then return s end
+  local result = { type = "string", pattern = s.type == "number" and "^-?\\d+(?:\\.\\d+)?$" or "^-?\\d+$" }
+  for k, v in pairs(s) do
+    if not numeric[k] and result[k] == nil then result[k] = v end
+  end
+  return result
 end
 
 local function new_build(root, input)

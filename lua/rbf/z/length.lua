@@ -12,10 +12,11 @@ local function measure(v)
   return #v, "array", "items"
 end
 
---- A check of v's length n against the limit: code(n) gives the issue's code, or nil.
-local function check(s, own, sign, limit, code, json)
+--- A check of v's length n against the limit: code(n) gives the issue's code, or nil. cap: the most.
+local function check(s, own, sign, limit, code, json, cap)
   return schema.add_check(s, {
     length = true,
+    cap = cap,
     json = json,
     run = function(v, ctx)
       local n, origin, unit = measure(v)
@@ -35,6 +36,20 @@ local function expect_count(n, what)
   end
 end
 
+--- Of the checks that come before all others, the first that finds v too long; it has reported it.
+function _M.too_long(checks, v, ctx)
+  for i = 1, #checks do
+    local this = checks[i]
+    if not this.length then return false end
+    if this.cap and #v > this.cap then
+      this.run(v, ctx)
+      ctx.aborts, ctx.halts = ctx.aborts + 1, ctx.halts + 1
+      return true
+    end
+  end
+  return false
+end
+
 --- The methods; low and high are the keywords of JSON Schema.
 function _M.methods(low, high)
   local methods = {}
@@ -48,7 +63,7 @@ function _M.methods(low, high)
   function methods:max(n, message)
     expect_count(n, "max()")
     return check(self, schema.message(message, nil, "max()"), "<=", n,
-      function(count) return count > n and "too_big" or nil end, { [high] = n })
+      function(count) return count > n and "too_big" or nil end, { [high] = n }, n)
   end
 
   function methods:length(n, message)
@@ -58,7 +73,7 @@ function _M.methods(low, high)
       return count > n and "too_big" or "too_small"
     end
     return check(self, schema.message(message, nil, "length()"), "exactly ", n, code,
-      { [low] = n, [high] = n })
+      { [low] = n, [high] = n }, n)
   end
 
   function methods:nonempty(message) return self:min(1, message) end

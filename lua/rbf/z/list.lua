@@ -22,13 +22,14 @@ end
 local new_array = schema.kind {
   name = "array",
   methods = length.methods("minItems", "maxItems"),
-  compile = function(def)
+  compile = function(def, checks)
     local run = def.item._run
     return function(v, ctx)
       if not list_like(v, ctx) then
         schema.issue_type(ctx, "array", v)
         return v
       end
+      if length.too_long(checks, v, ctx) then return v end -- before work is put into its items
       local result, path, depth = {}, ctx.path, ctx.depth + 1
       ctx.depth = depth
       for i = 1, #v do

@@ -1,6 +1,7 @@
 --- z.record
 local host = require "rbf.host"
 local errors = require "rbf.errors"
+local json = require "rbf.z.json"
 local schema = require "rbf.z.schema"
 local words = require "rbf.z.words"
 
@@ -95,11 +96,14 @@ local new = schema.kind {
     end
   end,
   json = function(def, build)
-    local result = { type = "object", propertyNames = build(def.key), additionalProperties = build(def.value) }
+    local result = {
+      type = "object", propertyNames = json.key(build(def.key)), additionalProperties = build(def.value),
+    }
     local listed = schema.values(def.key)
-    local value = def.value
-    local may_lack = build.input and schema.optin(value) or not build.input and schema.optout(value)
-    if listed and not may_lack then result.required = setmetatable({ unpack(listed) }, array_mt) end
+    if listed and not (build.input and schema.optin(def.value)) then
+      result.required = setmetatable({}, array_mt)
+      for i, key in ipairs(listed) do result.required[i] = as_key(key) end
+    end
     return result
   end,
 }

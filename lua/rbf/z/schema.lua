@@ -89,7 +89,7 @@ local function with_checks(parse, checks)
 end
 
 local function finish(s)
-  s._run = with_checks(s._kind.compile(s._def), s._checks)
+  s._run = with_checks(s._kind.compile(s._def, s._checks), s._checks)
   return s
 end
 
@@ -187,7 +187,7 @@ local function lookup(kind)
 end
 
 --- A kind of schema: gives its constructor, which takes the definition (a table).
---- kind: name, compile(def) → run(v, ctx), methods?, json(def, build)?, optin?, optout?, values?
+--- kind: name, compile(def, checks) → run(v, ctx), methods?, json(def, build)?, optin?, optout?, values?
 function _M.kind(kind)
   kind.methods = kind.methods or {}
   local mt = { __schema = true }

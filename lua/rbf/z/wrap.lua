@@ -79,7 +79,9 @@ local default = schema.kind {
   values = function(def) return schema.values(def.inner) end,
   json = function(def, build)
     local s = build(def.inner)
-    s.default = schema.settle(default_value(def.value), true)
+    if not (build.input and json.transforms(def.inner)) then -- it is of the output
+      s.default = schema.settle(default_value(def.value), true)
+    end
     return s
   end,
 }
@@ -177,6 +179,7 @@ local lazy = schema.kind {
       return run(v, ctx)
     end
   end,
+  resolve = resolve,
   optin = of_lazy(schema.optin),
   optout = of_lazy(schema.optout),
   json = function(def, build) return build.ref(resolve(def)) end,
