@@ -32,6 +32,9 @@ export const urls = [
   "foo://ho st", "foo://host:99999", "foo://host:1/x", "foo://a%zz", "foo://[::1]", "foo://[x]", "file:///etc/passwd",
   "file://host/x", "file:/x", "file:x", "file://ho st/", "HTTP://EXAMPLE.COM", "ht\ttp://exa\nmple.com", "http://exa\nmple.com/x",
   "ws://a", "wss://a:1", "http://日本語.jp", "http://a.com\\b", "http://user:p@ss@host/", "http://[::1]:80", "http://[::1]x", "h ttp://a",
+  "http://[::ffff:01.2.3.4]", "http://[::1.2.3]", "http://[1::1.2.3.4]", "http://[1:2:3:4:5:6:7::]", "http://[1:2:3:4:5:6:7:8::]",
+  "http://[::1.2.3.4:5]", "http://[]", "http://1.2.3.08", "http://0x", "http://1..2", "http://4294967295", "http://4294967296",
+  "http://1.2.3.4.", "http://a.0x1g", "http://09", "http://1.2.65536", "http://a%2eb", "http://%31.2.3.4.5", "http://ab?x=y z",
 ];
 export const datetimes = [
   "2024-01-01T00:00:00Z", "2024-01-01T00:00:00.123Z", "2024-01-01T00:00:00.1Z", "2024-01-01T00:00:00.123456Z",
