@@ -296,7 +296,8 @@ function z.lazy(getter) end
 
 ---@class rbf.Issue
 ---@field path (string|integer)[] lists are counted from 0, as in JSON
----@field code "invalid_type"|"invalid_value"|"invalid_format"|"too_small"|"too_big"|"not_multiple_of"|"unrecognized_keys"|"invalid_union"|"invalid_key"|"custom"
+---@field code string invalid_type, invalid_value, invalid_format, too_small, too_big, not_multiple_of, unrecognized_keys,
+--- invalid_union, invalid_key or custom
 ---@field message string
 ---@field errors? rbf.Issue[][] of invalid_union: the issues of each option
 ---@field issues? rbf.Issue[] of invalid_key: what is wrong with the key
