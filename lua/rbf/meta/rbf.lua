@@ -154,7 +154,7 @@ function App:query(queue, definition) end
 ---@field message string
 ---@field sqlstate? string
 ---@field details? any
----@field issues? { path: (string|integer)[], code: string, message: string }[]
+---@field issues? rbf.Issue[]
 
 ---@class rbf.log
 local log = {}
@@ -293,9 +293,29 @@ function Scheduler:publish(subject, payload, options) end
 function Scheduler:setRetryDelay(delay) end
 
 ---@class rbf.z
+---@field coerce rbf.z.coerce
 local z = {}
+
+---@class rbf.z.coerce converts before it checks, by JavaScript's rules; tables are never converted
+local coerce = {}
+---@return rbf.StringSchema
+function coerce.string() end
+---@return rbf.NumberSchema
+function coerce.number() end
+---@return rbf.Schema
+function coerce.boolean() end
+
 ---@return rbf.StringSchema
 function z.string() end
+---@param message? rbf.z.Message
+---@return rbf.StringSchema
+function z.email(message) end
+---@param message? rbf.z.Message
+---@return rbf.StringSchema
+function z.uuid(message) end
+---@param message? rbf.z.Message
+---@return rbf.StringSchema
+function z.url(message) end
 ---@return rbf.NumberSchema
 function z.number() end
 ---@return rbf.NumberSchema
@@ -303,72 +323,247 @@ function z.int() end
 ---@return rbf.Schema
 function z.boolean() end
 ---@return rbf.Schema
-function z.any() end
----@return rbf.Schema
 function z.null() end
+--- Whatever it is, but it must be there. JSON null stays rbf.null.
+---@return rbf.Schema
+function z.any() end
+--- The same as z.any.
+---@return rbf.Schema
+function z.unknown() end
+--- One value or one of a list; rbf.null is null.
+---@param value string|number|boolean|userdata|(string|number|boolean|userdata)[]
+---@return rbf.Schema
+function z.literal(value) end
 ---@param values string[]
 ---@return rbf.Schema
 function z.enum(values) end
 ---@param item rbf.Schema
 ---@return rbf.ArraySchema
 function z.array(item) end
----@param shape table<string, rbf.Schema>
+--- A schema for each place; rest is for all places beyond.
+---@param items rbf.Schema[]
+---@param rest? rbf.Schema
 ---@return rbf.Schema
+function z.tuple(items, rest) end
+--- Keys that are not in the shape are left out: see strict and passthrough.
+---@param shape table<string, rbf.Schema>
+---@return rbf.ObjectSchema
 function z.object(shape) end
+--- Any keys. Those that a key schema lists (z.enum, z.literal) must all be there.
+---@param key rbf.Schema
+---@param value rbf.Schema
+---@return rbf.Schema
+function z.record(key, value) end
+--- The first option that takes the value. When none does and just one has the right types, its
+--- issues are reported; else one issue, whose `errors` are those of each option.
+---@param options rbf.Schema[]
+---@return rbf.Schema
+function z.union(options) end
+--- Objects told apart by one field, a z.literal or z.enum in each.
+---@param name string
+---@param options rbf.Schema[]
+---@return rbf.Schema
+function z.discriminatedUnion(name, options) end
+--- For schemas that contain themselves: the function is asked when the first value comes.
+---@param getter fun(): rbf.Schema
+---@return rbf.Schema
+function z.lazy(getter) end
 
+---@alias rbf.z.Message string|{ message: string } instead of the usual message of an issue
+
+---@class rbf.Issue
+---@field path (string|integer)[] lists are counted from 0, as in JSON
+---@field code string invalid_type, invalid_value, invalid_format, too_small, too_big, not_multiple_of, unrecognized_keys,
+--- invalid_union, invalid_key or custom
+---@field message string
+---@field errors? rbf.Issue[][] of invalid_union: the issues of each option
+---@field issues? rbf.Issue[] of invalid_key: what is wrong with the key
+
+--- Calls come in the order of their meaning, as with zod: min() before optional().
 ---@class rbf.Schema
 local Schema = {}
----@generic S : rbf.Schema
----@param self S
----@return S
+---@return rbf.Schema
 function Schema:optional() end
----@generic S : rbf.Schema
----@param self S
----@return S
+--- null is taken: nil in r.input, null when it is written.
+---@return rbf.Schema
 function Schema:nullable() end
+--- In place of an absent value. Each use gets its own copy.
+---@param value any or a function that makes one
+---@return rbf.Schema
+function Schema:default(value) end
+--- fn says whether the value will do; abort leaves out the checks that follow.
 ---@generic S : rbf.Schema
 ---@param self S
----@param value any or a function that makes one
+---@param fn fun(value: any): any
+---@param options? string|{ message?: string, path?: (string|integer)[], abort?: boolean }
 ---@return S
-function Schema:default(value) end
+function Schema:refine(fn, options) end
+--- What fn gives takes the value's place; it is not called when something is wrong.
+---@param fn fun(value: any): any
+---@return rbf.Schema
+function Schema:transform(fn) end
+--- What this one gives is what the other one gets.
+---@param schema rbf.Schema
+---@return rbf.Schema
+function Schema:pipe(schema) end
 ---@param v any
 ---@return any # raises an rbf.Error with issues
 function Schema:parse(v) end
 ---@param v any
 ---@return { success: boolean, data: any, error: rbf.Error? }
 function Schema:safeParse(v) end
+--- JSON Schema, draft 2020-12, of what the schema gives, or with io = "input" of what it takes.
+---@param options? { io?: "input"|"output" }
+---@return table
+function Schema:toJSONSchema(options) end
 
 ---@class rbf.StringSchema : rbf.Schema
 local StringSchema = {}
 ---@param n integer characters
+---@param message? rbf.z.Message
 ---@return rbf.StringSchema
-function StringSchema:min(n) end
+function StringSchema:min(n, message) end
 ---@param n integer characters
+---@param message? rbf.z.Message
 ---@return rbf.StringSchema
-function StringSchema:max(n) end
+function StringSchema:max(n, message) end
+---@param n integer characters
+---@param message? rbf.z.Message
 ---@return rbf.StringSchema
-function StringSchema:email() end
+function StringSchema:length(n, message) end
+---@param message? rbf.z.Message
 ---@return rbf.StringSchema
-function StringSchema:uuid() end
+function StringSchema:nonempty(message) end
+---@param message? rbf.z.Message
+---@return rbf.StringSchema
+function StringSchema:email(message) end
+---@param message? rbf.z.Message
+---@return rbf.StringSchema
+function StringSchema:uuid(message) end
+--- White space around it is cut off.
+---@param message? rbf.z.Message
+---@return rbf.StringSchema
+function StringSchema:url(message) end
+--- ISO 8601 with Z; offset takes +02:00 too, ["local"] neither; precision: digits of seconds, -1 for none.
+---@param options? string|{ offset?: boolean, local?: boolean, precision?: integer, message?: string }
+---@return rbf.StringSchema
+function StringSchema:datetime(options) end
+--- A Lua pattern that is found in it (anchor it with ^ and $), or a function of it.
+---@param pattern string|fun(value: string): any
+---@param message? rbf.z.Message
+---@return rbf.StringSchema
+function StringSchema:regex(pattern, message) end
+---@param text string
+---@param message? rbf.z.Message
+---@return rbf.StringSchema
+function StringSchema:startsWith(text, message) end
+---@param text string
+---@param message? rbf.z.Message
+---@return rbf.StringSchema
+function StringSchema:endsWith(text, message) end
+---@param text string
+---@param message? rbf.z.Message
+---@return rbf.StringSchema
+function StringSchema:includes(text, message) end
+--- These change the text for the checks that follow.
+---@return rbf.StringSchema
+function StringSchema:trim() end
+--- ASCII letters.
+---@return rbf.StringSchema
+function StringSchema:toLowerCase() end
+--- ASCII letters.
+---@return rbf.StringSchema
+function StringSchema:toUpperCase() end
 
 ---@class rbf.NumberSchema : rbf.Schema
 local NumberSchema = {}
+--- Whole, within 2^53.
+---@param message? rbf.z.Message
 ---@return rbf.NumberSchema
-function NumberSchema:int() end
+function NumberSchema:int(message) end
 ---@param n number
+---@param message? rbf.z.Message
 ---@return rbf.NumberSchema
-function NumberSchema:min(n) end
+function NumberSchema:min(n, message) end
 ---@param n number
+---@param message? rbf.z.Message
 ---@return rbf.NumberSchema
-function NumberSchema:max(n) end
+function NumberSchema:max(n, message) end
+---@param n number
+---@param message? rbf.z.Message
+---@return rbf.NumberSchema
+function NumberSchema:gte(n, message) end
+---@param n number
+---@param message? rbf.z.Message
+---@return rbf.NumberSchema
+function NumberSchema:gt(n, message) end
+---@param n number
+---@param message? rbf.z.Message
+---@return rbf.NumberSchema
+function NumberSchema:lte(n, message) end
+---@param n number
+---@param message? rbf.z.Message
+---@return rbf.NumberSchema
+function NumberSchema:lt(n, message) end
+---@param message? rbf.z.Message
+---@return rbf.NumberSchema
+function NumberSchema:positive(message) end
+---@param message? rbf.z.Message
+---@return rbf.NumberSchema
+function NumberSchema:negative(message) end
+---@param message? rbf.z.Message
+---@return rbf.NumberSchema
+function NumberSchema:nonnegative(message) end
+---@param message? rbf.z.Message
+---@return rbf.NumberSchema
+function NumberSchema:nonpositive(message) end
+---@param n number
+---@param message? rbf.z.Message
+---@return rbf.NumberSchema
+function NumberSchema:multipleOf(n, message) end
 
 ---@class rbf.ArraySchema : rbf.Schema
 local ArraySchema = {}
----@param n integer
+---@param n integer items
+---@param message? rbf.z.Message
 ---@return rbf.ArraySchema
-function ArraySchema:min(n) end
----@param n integer
+function ArraySchema:min(n, message) end
+---@param n integer items
+---@param message? rbf.z.Message
 ---@return rbf.ArraySchema
-function ArraySchema:max(n) end
+function ArraySchema:max(n, message) end
+---@param n integer items
+---@param message? rbf.z.Message
+---@return rbf.ArraySchema
+function ArraySchema:length(n, message) end
+---@param message? rbf.z.Message
+---@return rbf.ArraySchema
+function ArraySchema:nonempty(message) end
+
+---@class rbf.ObjectSchema : rbf.Schema
+local ObjectSchema = {}
+--- Keys beyond the shape are an issue.
+---@return rbf.ObjectSchema
+function ObjectSchema:strict() end
+--- Keys beyond the shape are kept as they are.
+---@return rbf.ObjectSchema
+function ObjectSchema:passthrough() end
+--- Keys beyond the shape are left out, as usual.
+---@return rbf.ObjectSchema
+function ObjectSchema:strip() end
+--- All fields may be absent, or those of the mask.
+---@param mask? table<string, boolean>|string[]
+---@return rbf.ObjectSchema
+function ObjectSchema:partial(mask) end
+---@param mask table<string, boolean>|string[]
+---@return rbf.ObjectSchema
+function ObjectSchema:pick(mask) end
+---@param mask table<string, boolean>|string[]
+---@return rbf.ObjectSchema
+function ObjectSchema:omit(mask) end
+--- More fields; one of the same name takes the place of the old one.
+---@param shape table<string, rbf.Schema>
+---@return rbf.ObjectSchema
+function ObjectSchema:extend(shape) end
 
 return rbf

@@ -1,69 +1,133 @@
---- z.string
+--- z.string, z.email, z.uuid, z.url, z.coerce.string
+local host = require "rbf.host"
+local errors = require "rbf.errors"
+local formats = require "rbf.z.formats"
+local is_url = require "rbf.z.url"
+local length = require "rbf.z.length"
 local schema = require "rbf.z.schema"
 local util = require "rbf.util"
+local words = require "rbf.z.words"
 
-local issue = schema.issue
-local methods = {}
+local issue, add_check = schema.issue, schema.add_check
+local methods = length.methods("minLength", "maxLength")
 
---- Characters of UTF-8 text (bytes that do not continue one).
-local function length(s)
-  local _, n = s:gsub("[^\128-\191]", "")
-  return n
+--- One more check: test(v) must hold.
+local function format(s, test, message, json)
+  return add_check(s, {
+    json = json,
+    run = function(v, ctx)
+      if not test(v) then issue(ctx, "invalid_format", message) end
+      return v
+    end,
+  })
 end
 
-local function is_email(s)
-  local name, domain = s:match "^([%w_'+%-%.]*[%w_+%-])@(.+)$"
-  if not name or name:sub(1, 1) == "." or name:find("..", 1, true) then return false end
-  local labels, tld = domain:match "^(.+)%.(%a%a+)$"
-  if not labels or tld == "" then return false end
-  for label in (labels .. "."):gmatch "([^%.]*)%." do
-    if not label:match "^%w[%w%-]*$" then return false end
+function methods:email(message)
+  return format(self, formats.email, schema.message(message, "Invalid email", "email()"),
+    { format = "email" })
+end
+
+function methods:uuid(message)
+  return format(self, formats.uuid, schema.message(message, "Invalid UUID", "uuid()"), { format = "uuid" })
+end
+
+--- options: a message, or { offset, local, precision, message }.
+function methods:datetime(options)
+  if type(options) ~= "table" then options = { message = options } end
+  local message = schema.message(options.message, "Invalid ISO datetime", "datetime()")
+  local strict = not options["local"] and options.precision ~= -1
+  return format(self, formats.datetime(options), message, { format = strict and "date-time" or nil })
+end
+
+--- White space around it is cut off.
+function methods:url(message)
+  message = schema.message(message, "Invalid URL", "url()")
+  return add_check(self, {
+    json = { format = "uri" },
+    run = function(v, ctx)
+      local trimmed = words.trim(v)
+      if not is_url(trimmed) then
+        issue(ctx, "invalid_format", message)
+        return v
+      end
+      return (trimmed:gsub("[\t\r\n]", ""))
+    end,
+  })
+end
+
+--- A Lua pattern, or a function of the text.
+function methods:regex(pattern, message)
+  if type(pattern) == "function" then
+    return format(self, pattern, schema.message(message, "Invalid input", "regex()"))
   end
-  return true
-end
-
-local function is_uuid(s)
-  local hex = s:match "^%x+%-%x%x%x%x%-%x%x%x%x%-%x%x%x%x%-%x+$" and #s == 36 and s:sub(9, 9) == "-"
-  if not hex then return false end
-  if s:match "^[0%-]+$" or s:match "^[fF%-]+$" then return true end -- nil and max
-  return s:sub(15, 15):match "[1-8]" ~= nil and s:sub(20, 20):match "[89abAB]" ~= nil
-end
-
-function methods:min(n)
-  util.check_type(n, "number", "min()")
-  local message = ("Too small: expected string to have >=%d characters"):format(n)
-  return schema.add_check(self, function(v, ctx)
-    if #v < n or length(v) < n then issue(ctx, "too_small", message) end
-  end)
-end
-
-function methods:max(n)
-  util.check_type(n, "number", "max()")
-  local message = ("Too big: expected string to have <=%d characters"):format(n)
-  return schema.add_check(self, function(v, ctx)
-    if #v > n and length(v) > n then issue(ctx, "too_big", message) end
-  end)
-end
-
-function methods:email()
-  return schema.add_check(self, function(v, ctx)
-    if not is_email(v) then issue(ctx, "invalid_format", "Invalid email") end
-  end)
-end
-
-function methods:uuid()
-  return schema.add_check(self, function(v, ctx)
-    if not is_uuid(v) then issue(ctx, "invalid_format", "Invalid UUID") end
-  end)
-end
-
-local new = schema.kind("string", methods, function(s)
-  local checks, n = s._checks, #s._checks
-  return function(v, ctx)
-    if type(v) ~= "string" then return schema.issue_type(ctx, "string", v) end
-    for i = 1, n do checks[i](v, ctx) end
-    return v
+  if type(pattern) ~= "string" then
+    errors.misuse("regex() takes a Lua pattern or a function, found %s", util.describe(pattern))
   end
-end)
+  local ok, why = pcall(string.find, "", pattern)
+  if not ok then errors.misuse("regex(): '%s' is no Lua pattern: %s", pattern, why) end
+  message = schema.message(message, "Invalid string: must match pattern " .. pattern, "regex()")
+  return format(self, function(v) return v:find(pattern) ~= nil end, message)
+end
 
-return { string = function() return new() end }
+--- Text as a regular expression of JSON Schema that matches itself.
+local function escaped(text)
+  return (text:gsub("[%^%$%.%*%+%?%(%)%[%]%{%}%|\\/]", "\\%0"))
+end
+
+function methods:startsWith(text, message)
+  util.check_type(text, "string", "startsWith()")
+  message = schema.message(message, ('Invalid string: must start with "%s"'):format(text), "startsWith()")
+  return format(self, function(v) return v:sub(1, #text) == text end, message,
+    { pattern = "^" .. escaped(text) .. ".*" })
+end
+
+function methods:endsWith(text, message)
+  util.check_type(text, "string", "endsWith()")
+  message = schema.message(message, ('Invalid string: must end with "%s"'):format(text), "endsWith()")
+  return format(self, function(v) return text == "" or v:sub(-#text) == text end, message,
+    { pattern = ".*" .. escaped(text) .. "$" })
+end
+
+function methods:includes(text, message)
+  util.check_type(text, "string", "includes()")
+  message = schema.message(message, ('Invalid string: must include "%s"'):format(text), "includes()")
+  return format(self, function(v) return v:find(text, 1, true) ~= nil end, message,
+    { pattern = escaped(text) })
+end
+
+--- Methods that change the text for the checks that come after them.
+for name, change in pairs { trim = words.trim, toLowerCase = string.lower, toUpperCase = string.upper } do
+  methods[name] = function(self)
+    return add_check(self, { run = function(v) return change(v) end })
+  end
+end
+
+local function coerced(v)
+  if type(v) == "number" then return words.number(v) end
+  if type(v) == "boolean" or v == host.null then return words.literal(v) end
+  return v
+end
+
+local new = schema.kind {
+  name = "string",
+  methods = methods,
+  compile = function(def)
+    local coerce = def.coerce
+    return function(v, ctx)
+      if coerce then v = coerced(v) end
+      if type(v) ~= "string" then schema.issue_type(ctx, "string", v) end
+      return v
+    end
+  end,
+  json = function() return { type = "string" } end,
+}
+
+local function string() return new() end
+
+return {
+  string = string,
+  email = function(message) return string():email(message) end,
+  uuid = function(message) return string():uuid(message) end,
+  url = function(message) return string():url(message) end,
+  coerce = function() return new { coerce = true } end,
+}
