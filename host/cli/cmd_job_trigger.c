@@ -122,6 +122,8 @@ int cmd_job_trigger(struct cli *c) {
     if (c->argc < 1 || c->argc > 2)
         return cli_fail("usage: rbf job:trigger QUEUE.PATH [JSON], as in rbf job:trigger "
                         "jobs.users.create '{\"email\":\"ada@example.com\",\"name\":\"Ada\"}'");
+    if (c->own_flag && !*c->own_flag)
+        return cli_fail("--request-id needs a value: --request-id ID");
     const char *json = c->argc == 2 ? c->argv[1] : "null";
     if (check(c->argv[0], json, &err) || find_servers(c, &prefix, &err)) {
         free(prefix);
@@ -130,7 +132,7 @@ int cmd_job_trigger(struct cli *c) {
     char *subject = xasprintf("%s%s", prefix, c->argv[0]);
     char fresh[ID_TEXT];
     id_v7(fresh);
-    const char *id = c->own_flag && *c->own_flag ? c->own_flag : fresh;
+    const char *id = c->own_flag ? c->own_flag : fresh;
     int code = trigger(c->cfg.nats_url, subject, id, json);
     free(subject);
     free(prefix);

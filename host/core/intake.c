@@ -142,7 +142,7 @@ static void refused(struct queue *q, const struct err *err) {
     struct intake *in = q->in;
     if (!in->refused.kind)
         in->refused = *err;
-    if (!in->started)
+    if (!in->started && in->h->gen->number == 1)
         return;
     log_error("queue not ready", LOG_S("queue", q->name), LOG_S("error", err->msg));
     if (!q->later)

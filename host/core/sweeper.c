@@ -215,7 +215,7 @@ static void settle_row(struct row *r, const struct err *err) {
     r->delayed = err && err->kind != ERR_SHUTDOWN;
     if (err && err->kind == ERR_INVALID)
         refuse_row(r, err->msg);
-    if (err && err->kind == ERR_TIMEOUT && bus_up(b) &&
+    if (err && err->kind == ERR_TIMEOUT && bus_up(b) && !strcmp(r->type, "request") &&
         stream_lookup(b, r->path, on_looked_up, r) == 0)
         return;
     row_settled(r);

@@ -195,7 +195,7 @@ static void on_queues_ready(const struct err *err, void *arg) {
     const struct gen *g = w->h.gen;
     if (w->closing)
         return;
-    if (err && !w->started) {
+    if (err && !w->started && g->number == 1) { /* of a reload: the other queues serve */
         fatal(w, err->msg);
         return;
     }
@@ -241,6 +241,20 @@ static int connect_servers(struct worker *w, struct err *err) {
     return 0;
 }
 
+static int start(struct worker *w, struct err *err) {
+    struct host *h = &w->h;
+    if (config_from_main_lua(h->cfg, h->gen->options, strlen(h->gen->options), err) ||
+        connect_servers(w, err))
+        return -1;
+    h->outbox = outbox_new(h);
+    h->sweeper = sweeper_new(h);
+    h->intake = intake_new(h);
+    intake_apply(h->intake, on_queues_ready, w);
+    return 0;
+}
+
+/* --- from the supervisor --- */
+
 static int check_namespace(const struct config *c, const struct gen *g, struct err *err) {
     for (int i = 0; i < g->n_queues && strcmp(c->namespace_, "default") && !*c->subject_prefix; i++)
         if (!g->queues[i].stream)
@@ -252,24 +266,24 @@ static int check_namespace(const struct config *c, const struct gen *g, struct e
     return 0;
 }
 
-static int start(struct worker *w, struct err *err) {
-    struct host *h = &w->h;
-    if (config_from_main_lua(h->cfg, h->gen->options, strlen(h->gen->options), err) ||
-        check_namespace(h->cfg, h->gen, err) || connect_servers(w, err))
-        return -1;
-    h->outbox = outbox_new(h);
-    h->sweeper = sweeper_new(h);
-    h->intake = intake_new(h);
-    intake_apply(h->intake, on_queues_ready, w);
-    return 0;
+/* What a worker that starts with it would refuse is refused now: the old code serves on. */
+static int check_settings(const struct gen *g, struct err *err) {
+    struct config c;
+    config_init(&c);
+    int rc = config_from_env(&c, err) ||
+             config_from_main_lua(&c, g->options, strlen(g->options), err) ||
+             check_namespace(&c, g, err);
+    config_free(&c);
+    return rc ? -1 : 0;
 }
-
-/* --- from the supervisor --- */
 
 static void on_built(uint32_t number, const struct gen *g, const struct err *err, void *arg) {
     struct worker *w = arg;
     struct buf text = {0};
-    if (g) {
+    struct err own;
+    if (g && check_settings(g, &own))
+        err = &own;
+    if (!err) {
         gen_describe(g, &text);
         tell(w, CTL_PREPARED, number, text.p, text.len);
     } else {

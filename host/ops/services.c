@@ -120,7 +120,11 @@ int services_find(const char *state_dir, struct services_dev *out, struct err *e
         if (owner)
             return err_set(err, ERR_CONFIG, "rbf dev (pid %d) in %s is not ready yet", (int)owner,
                            dir);
-        return err_set(err, ERR_CONFIG, "no rbf dev runs in %s", dir);
+        return err_set(
+            err, ERR_CONFIG,
+            "no rbf dev runs in %s: start it here, or name its folder with --state-dir, or the "
+            "server with --nats-url",
+            dir);
     }
     *out = (struct services_dev){.pid = owner,
                                  .database_url = member(o, "database_url"),

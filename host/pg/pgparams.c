@@ -117,7 +117,7 @@ int pgparams_make(struct pgparams *p, const char *url, enum pgparams_use use, st
     add(p, "keepalives_count", "3");
     add(p, "tcp_user_timeout", "7000");
     if (use == PGPARAMS_COMMAND)
-        add(p, "connect_timeout", "15"); /* of the blocking form; pgconn has a timer of its own */
+        add(p, "connect_timeout", "5"); /* of the blocking form; pgconn has a timer of its own */
     add(p, "dbname", url);
     add(p, "options", p->options);
     add(p, "client_encoding", "UTF8");

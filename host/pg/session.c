@@ -5,15 +5,31 @@
 #include <string.h>
 #include <strings.h>
 
+/* Comments nest in PostgreSQL. NULL when it does not end. */
+static const char *end_of_comment(const char *s) {
+    int depth = 0;
+    while (*s) {
+        if (!strncmp(s, "/*", 2) || !strncmp(s, "*/", 2)) {
+            depth += *s == '/' ? 1 : -1;
+            s += 2;
+            if (!depth)
+                return s;
+        } else {
+            s++;
+        }
+    }
+    return NULL;
+}
+
 static const char *skip_blank(const char *s) {
     for (;;) {
         const char *end = NULL;
-        if (isspace((unsigned char)*s))
+        if (isspace((unsigned char)*s) || *s == ';')
             end = s + 1;
         else if (!strncmp(s, "--", 2))
             end = strchr(s, '\n');
-        else if (!strncmp(s, "/*", 2) && (end = strstr(s + 2, "*/")))
-            end += 2;
+        else if (!strncmp(s, "/*", 2))
+            end = end_of_comment(s);
         if (!end)
             return s;
         s = end;

@@ -46,7 +46,7 @@ static unsigned type_at(lua_State *L, bool list, int i) {
 /* Statement at 1 and n parameters into the call: behind it, or the entries of the list at 2. 0,
  * PARAM_UNTYPED, or -1 with err. */
 static int put_statement(struct vm *vm, lua_State *L, int n, bool list, struct err *err) {
-    struct call *c = vm->current;
+    struct call *c = vm_current(vm, L);
     struct coro *co = c->coro;
     reserve_params(co, (size_t)n);
     if (put_text(L, &co->text, err) != 0)
@@ -115,7 +115,7 @@ static int l_sql_list(lua_State *L) {
 
 /* (sql) → true, list of the parameters' type oids | as sql */
 static int l_types(lua_State *L) {
-    struct call *c = vm_of(L)->current;
+    struct call *c = vm_current(vm_of(L), L);
     struct err err;
     if (!lua_isyieldable(L))
         return refuse_yield(L);
@@ -144,7 +144,7 @@ static int l_type_known(lua_State *L) {
 
 /* (ms) → true | nil when it cannot wait here */
 static int l_sleep(lua_State *L) {
-    struct call *c = vm_of(L)->current;
+    struct call *c = vm_current(vm_of(L), L);
     if (!c || !lua_isyieldable(L)) {
         lua_pushnil(L);
         return 1;
@@ -330,10 +330,19 @@ static int l_decode_column(lua_State *L) {
     return rc == 0 ? 1 : refuse(L, &err);
 }
 
+/* The statement's result; raises when the call under way waits for none (a coroutine that began in
+ * another request). */
+static const struct pgres *answer(lua_State *L) {
+    const struct pgres *res = vm_current(vm_of(L), L)->coro->res;
+    if (!res)
+        luaL_error(L, "this result belongs to another request");
+    return res;
+}
+
 /* () → list of rows | nil, message; see give_back */
 static int l_rows(lua_State *L) {
     struct vm *vm = vm_of(L);
-    const struct pgres *res = vm->current->coro->res;
+    const struct pgres *res = answer(L);
     struct err err;
     lua_settop(L, 0);
     int rows = pgres_rows(res), n = rows ? pgres_cols(res) : 0;
@@ -352,7 +361,7 @@ static int l_rows(lua_State *L) {
 /* () → row or nothing | nil, message; see give_back */
 static int l_row(lua_State *L) {
     struct vm *vm = vm_of(L);
-    const struct pgres *res = vm->current->coro->res;
+    const struct pgres *res = answer(L);
     struct err err;
     lua_settop(L, 0);
     int rows = pgres_rows(res), n = pgres_cols(res);
@@ -373,7 +382,7 @@ static int l_row(lua_State *L) {
 
 /* () → rows affected */
 static int l_affected(lua_State *L) {
-    lua_pushnumber(L, (lua_Number)pgres_affected(vm_of(L)->current->coro->res));
+    lua_pushnumber(L, (lua_Number)pgres_affected(answer(L)));
     return 1;
 }
 

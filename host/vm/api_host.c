@@ -140,7 +140,7 @@ static int l_in_main(lua_State *L) {
 
 /* (is it middleware?): a failure from now on is its, or not */
 static int l_phase(lua_State *L) {
-    vm_of(L)->current->coro->in_middleware = lua_toboolean(L, 1);
+    vm_current(vm_of(L), L)->coro->in_middleware = lua_toboolean(L, 1);
     return 0;
 }
 
@@ -148,7 +148,7 @@ static int l_phase(lua_State *L) {
 static int l_finish(lua_State *L) {
     struct vm *vm = vm_of(L);
     struct err err;
-    struct buf *out = &vm->current->coro->result;
+    struct buf *out = &vm_current(vm, L)->coro->result;
     buf_reset(out);
     return check(L, json_put(vm, L, 1, "result", out, &err), &err);
 }

@@ -111,7 +111,7 @@ static bool good_id(const char *id, size_t n) {
 /* (subject, input, headers or nil, request id or nil, target ms or nil) → row id | nil, message */
 static int l_request(lua_State *L) {
     struct vm *vm = vm_of(L);
-    struct call *c = vm->current;
+    struct call *c = vm_current(vm, L);
     struct err err;
     size_t n;
     lua_settop(L, 5);
@@ -143,7 +143,7 @@ static int l_request(lua_State *L) {
 /* (subject, payload or nil, raw bytes or nil, headers or nil, stream) → true | nil, message */
 static int l_message(lua_State *L) {
     struct vm *vm = vm_of(L);
-    struct call *c = vm->current;
+    struct call *c = vm_current(vm, L);
     struct err err;
     lua_settop(L, 5);
     if (not_now(c))
@@ -172,7 +172,7 @@ static int l_message(lua_State *L) {
 
 /* (ms) → true | nil, message */
 static int l_retry_delay(lua_State *L) {
-    struct call *c = vm_of(L)->current;
+    struct call *c = vm_current(vm_of(L), L);
     if (not_now(c))
         return refuse(L, not_now(c));
     c->retry_delay_ms = (int64_t)luaL_checknumber(L, 1);
@@ -182,13 +182,13 @@ static int l_retry_delay(lua_State *L) {
 
 /* () → how many effects there are: a savepoint remembers it */
 static int l_mark(lua_State *L) {
-    lua_pushinteger(L, (lua_Integer)vm_of(L)->current->coro->n_effects);
+    lua_pushinteger(L, (lua_Integer)vm_current(vm_of(L), L)->coro->n_effects);
     return 1;
 }
 
 /* (mark): what was collected since is dropped */
 static int l_drop_since(lua_State *L) {
-    struct call *c = vm_of(L)->current;
+    struct call *c = vm_current(vm_of(L), L);
     size_t mark = (size_t)luaL_checkinteger(L, 1);
     for (; c->coro->n_effects > mark; c->coro->n_effects--)
         effect_delete(container_of(c->effects.prev, struct effect, node));

@@ -159,3 +159,9 @@ void vm_unref(struct vm *vm, int ref) {
     vm->refs--;
     luaL_unref(vm->L, LUA_REGISTRYINDEX, ref);
 }
+
+struct call *vm_current(struct vm *vm, lua_State *L) {
+    if (!vm->current)
+        luaL_error(L, "this works inside a handler only");
+    return vm->current;
+}

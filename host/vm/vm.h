@@ -37,6 +37,9 @@ struct vm {
 struct vm *vm_new(struct gen *g, const struct tree *tree, const char *lua_dir) NODISCARD;
 void vm_delete(struct vm *vm);
 #define vm_of(L) ((struct vm *)lua_touserdata(L, lua_upvalueindex(1)))
+/* The call under way; raises when there is none (an error object's __tostring, say, runs after it).
+ */
+struct call *vm_current(struct vm *vm, lua_State *L);
 /* Registry references, counted. vm_ref pops the value. */
 int vm_ref(struct vm *vm, lua_State *L);
 void vm_unref(struct vm *vm, int ref);

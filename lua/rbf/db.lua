@@ -32,12 +32,29 @@ local function check(db, verb, text)
   end
 end
 
+--- Where the text behind the comment goes on: comments nest in PostgreSQL.
+local function end_of_comment(text)
+  local depth, at = 0, 1
+  repeat
+    local from = text:find("/*", at, true)
+    local to = text:find("*/", at, true)
+    if not to then return #text + 1 end
+    if from and from < to then
+      depth, at = depth + 1, from + 2
+    else
+      depth, at = depth - 1, to + 2
+    end
+  until depth == 0
+  return at
+end
+
 --- text without the comments and blanks in front of it.
 local function skip_comments(text)
   local rest, before = text, nil
   while rest ~= before do
     before = rest
-    rest = rest:gsub("^%s+", ""):gsub("^%-%-[^\n]*", ""):gsub("^/%*.-%*/", "")
+    rest = rest:gsub("^[%s;]+", ""):gsub("^%-%-[^\n]*", "")
+    if rest:find "^/%*" then rest = rest:sub(end_of_comment(rest)) end
   end
   return rest
 end

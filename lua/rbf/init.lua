@@ -56,4 +56,5 @@ function rbf.json.decode(text)
   return v
 end
 
-return util.closed(rbf, "rbf")
+rbf.json = util.readonly(rbf.json, "rbf.json")
+return util.readonly(rbf, "rbf")

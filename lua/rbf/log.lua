@@ -3,7 +3,8 @@ local host = require "rbf.host"
 local errors = require "rbf.errors"
 local util = require "rbf.util"
 
-local log, methods = {}, {}
+local methods = {}
+local log = util.readonly(methods, "log")
 
 local function method(name, level)
   methods[name] = function(self, message, fields)
@@ -18,4 +19,4 @@ method("info", 1)
 method("warn", 2)
 method("error", 3)
 
-return setmetatable(log, { __index = util.closed(methods, "log") })
+return log

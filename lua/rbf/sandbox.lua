@@ -32,16 +32,32 @@ end
 
 --- A database call inside a user's coroutine yields to whoever resumed it: here. It is handed on
 --- to the host, and the answer back. (In a callback of C code nobody can wait: nil says so.)
+local waiting = setmetatable({}, { __mode = "k" }) -- coroutines that wait for the host
+
+local function answered(co, ...)
+  waiting[co] = nil
+  return raw_resume(co, ...)
+end
+
 local function forward(co, ok, first, ...)
   if ok and first == tag then
     if not is_yieldable() then return forward(co, raw_resume(co, nil)) end
-    return forward(co, raw_resume(co, raw_yield(tag, ...)))
+    waiting[co] = true
+    return forward(co, answered(co, raw_yield(tag, ...)))
   end
   return checked(ok, first, ...)
 end
 
 local function resume(co, ...)
+  if waiting[co] then
+    misuse("this coroutine waits for the database in another request: make one in each request")
+  end
   return forward(co, raw_resume(co, ...))
+end
+
+--- The coroutine of a handler is the host's, and nobody else's to resume.
+local function running()
+  if not host.in_main() then return coroutine.running() end
 end
 
 local function unwrap(ok, ...)
@@ -85,15 +101,48 @@ local function loaders(env)
   end
 end
 
+-- Requests share the framework: no handler may change it for the next one. Metatables are out of
+-- sight unless the app set them itself (or they mark a list).
+local own = setmetatable({}, { __mode = "k" })
+
+local function is_ours(t)
+  local mt = type(t) == "table" and getmetatable(t)
+  return mt and not own[mt] and mt ~= host.array_mt
+end
+
+local function safe_getmetatable(v)
+  local mt = getmetatable(v)
+  if mt == nil or own[mt] then return mt end
+  return "the framework's"
+end
+
+local function safe_setmetatable(t, mt)
+  if is_ours(t) then misuse "this table is the framework's: its metatable stays" end
+  if type(mt) == "table" then own[mt] = true end
+  return setmetatable(t, mt)
+end
+
+local function safe_rawset(t, k, v)
+  if is_ours(t) then misuse "this table is the framework's: make one of your own" end
+  return rawset(t, k, v)
+end
+
+local function copy(t)
+  local result = {}
+  for k, v in pairs(t) do result[k] = v end
+  return result
+end
+
 local function globals()
   local g = {}
   for _, name in ipairs {
-    "assert", "error", "getmetatable", "ipairs", "next", "pairs", "rawequal", "rawget", "rawset",
-    "select", "setmetatable", "tonumber", "tostring", "type", "unpack", "_VERSION",
+    "assert", "error", "ipairs", "next", "pairs", "rawequal", "rawget", "select", "tonumber",
+    "tostring", "type", "unpack", "_VERSION",
   } do
     g[name] = _G[name]
   end
-  g.string, g.table, g.math, g.bit = string, table, math, require "bit"
+  g.getmetatable, g.setmetatable, g.rawset = safe_getmetatable, safe_setmetatable, safe_rawset
+  g.string, g.table, g.math, g.bit = copy(string), copy(table), copy(math), copy(require "bit")
   g.os = { time = os.time, date = os.date, clock = os.clock, difftime = os.difftime }
   g.debug = { traceback = debug.traceback }
   g.jit = { version = jit.version, version_num = jit.version_num, os = jit.os, arch = jit.arch }
@@ -101,6 +150,7 @@ local function globals()
   g.coroutine = {}
   for name, f in pairs(coroutine) do g.coroutine[name] = f end
   g.coroutine.resume, g.coroutine.wrap, g.coroutine.yield = resume, wrap, yield
+  g.coroutine.running = running
   return g
 end
 

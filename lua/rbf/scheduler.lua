@@ -9,7 +9,7 @@ local misuse = errors.misuse
 local _M = {}
 
 local methods = {}
-local scheduler = setmetatable({}, { __index = util.closed(methods, "scheduler") })
+local scheduler = util.readonly(methods, "scheduler")
 _M.scheduler = scheduler
 
 local function check_self(self, verb)

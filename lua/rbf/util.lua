@@ -105,6 +105,24 @@ function _M.timeout(t, what)
   return ms
 end
 
+--- What reads like methods, with a hint for unknown fields, and cannot be written.
+function _M.readonly(methods, what)
+  return setmetatable({}, {
+    methods = methods, -- for specs
+    __index = function(_, k)
+      local v = methods[k]
+      if v == nil then
+        errors.misuse("%s has no '%s'%s", what, tostring(k),
+          _M.did_you_mean(k, _M.sorted_keys(methods)))
+      end
+      return v
+    end,
+    __newindex = function(_, k)
+      errors.misuse("%s.%s cannot be set: all requests share it", what, tostring(k))
+    end,
+  })
+end
+
 --- A class-like table whose unknown fields are errors with a hint.
 function _M.closed(methods, what)
   return setmetatable(methods, {

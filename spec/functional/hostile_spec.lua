@@ -123,7 +123,85 @@ describe("the host survives", function()
   end)
 end)
 
+describe("one request cannot spoil the next:", function()
+  local stage
+  lazy_setup(function()
+    stage = host.stage {
+      args = { "--max-attempts", "1" },
+      app = {
+        ["app.lua"] = [[
+          local rbf = require "rbf"
+          local z = rbf.z
+          local app = rbf.defineBackend { queues = { jobs = {} } }
+          local gen = coroutine.wrap(function(r)
+            while true do r.db:one "SELECT pg_sleep(0.3)"; r = coroutine.yield(1) end
+          end)
+          local shared = app:mutation("jobs", { path = "shared", handler = function(r) return gen(r) end })
+          local tells = app:mutation("jobs", { path = "tells", handler = function(r)
+            error(setmetatable({}, { __tostring = function()
+              coroutine.wrap(function() r.db:one "SELECT 1" end)()
+              return "told"
+            end }))
+          end })
+          local code = app:mutation("jobs", { path = "code", input = z.object { code = z.string() }, handler = function(r)
+            return tostring(assert(loadstring("local r, rbf = ... " .. r.input.code))(r, rbf))
+          end })
+          return { shared = shared, tells = tells, code = code }]],
+      },
+    }
+    stage:start()
+  end)
+  lazy_teardown(function() stage:close() end)
+
+  it("a coroutine that two of them resume", function()
+    local calls = stage:start_many("jobs.shared", 4, function() return nil end)
+    assert.equal(0, stage.client:wait_all(calls, 20000))
+    assert.equal("ok", stage:call("jobs.code", { code = "return 'ok'" }).body)
+  end)
+
+  it("an error that asks the database when it is told", function()
+    assert.equal(500, stage:call "jobs.tells".status)
+    assert.equal("ok", stage:call("jobs.code", { code = "return 'ok'" }).body)
+  end)
+
+  for _, code in ipairs {
+    "r.scheduler.enqueue = function() end", "rbf.fail = print", "rbf.log.info = print", "rbf.json.encode = 1",
+    "rbf.z.string = 1", "getmetatable(r.db).one = print", "getmetatable(rbf.null).x = 1",
+    "getmetatable('').__index.rep = 1", "setmetatable(r.scheduler, {})", "rawset(rbf, 'fail', 1)",
+    "coroutine.resume(coroutine.running())",
+  } do
+    it(code, function()
+      assert.equal(500, stage:call("jobs.code", { code = code }).status)
+    end)
+  end
+
+  it("its own string functions stay its own", function()
+    stage:call("jobs.code", { code = "string.upper = nil" })
+    assert.equal("A", stage:call("jobs.code", { code = "return ('a'):upper()" }).body)
+  end)
+end)
+
 describe("a reload", function()
+  it("with settings that no worker could start with is refused", function()
+    local main = 'return require("rbf").createBackend(require("app").app, { maxAttempts = %s })'
+    local stage = host.stage {
+      app = {
+        ["app.lua"] = [[
+          local rbf = require "rbf"
+          local app = rbf.defineBackend { queues = { jobs = {} } }
+          return { app = app, a = app:mutation("jobs", { path = "a", handler = function() return 1 end }) }]],
+        ["main.lua"] = main:format "3",
+      },
+    }
+    finally(function() stage:close() end)
+    local running = stage:start { watch = true }
+    stage:write("main.lua", main:format "'many'")
+    running:await_log(function(line) return line.level == "error" and (line.error or line.msg):find "maxAttempts" end)
+    running:kill_worker()
+    running:await_ready()
+    assert.equal(1, stage:call("jobs.a").body)
+  end)
+
   it("that adds a queue whose stream is another's serves the rest, and says so until it is mended", function()
     local stage = host.stage {
       app = {

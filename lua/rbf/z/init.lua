@@ -7,7 +7,7 @@ local util = require "rbf.util"
 local value = require "rbf.z.value"
 local wrap = require "rbf.z.wrap"
 
-return util.closed({
+return util.readonly({
   string = text.string,
   email = text.email,
   uuid = text.uuid,

@@ -10,6 +10,8 @@
 static void what_leaves_something_behind(void **state) {
     const char *const sql[] = {"SET work_mem = '7MB'",
                                "  set role x",
+                               ";SET work_mem = 1",
+                               "/* a /* nested */ one */ SET work_mem = 1",
                                "/* a */ -- b\n SET SESSION AUTHORIZATION x",
                                "SELECT set_config('a.b', 'c', false)",
                                "SELECT pg_advisory_lock(1)",
