@@ -267,7 +267,6 @@ describe("what a handler does to its session", function()
     { "an advisory lock", "SELECT pg_advisory_lock(4711)" },
     { "a temporary table", "CREATE TEMP TABLE leak (x int)" },
     { "a cursor that outlives its transaction", "DECLARE c CURSOR WITH HOLD FOR SELECT 1" },
-    { "LISTEN", "LISTEN gossip" },
     { "a role", "SET ROLE pg_monitor" },
   } do
     it("(" .. case[1] .. ") does not reach the next task", function()
