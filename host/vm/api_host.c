@@ -138,6 +138,12 @@ static int l_in_main(lua_State *L) {
     return 1;
 }
 
+/* () → the coroutine of the call under way: what tells one call from another */
+static int l_main(lua_State *L) {
+    lua_rawgeti(L, LUA_REGISTRYINDEX, vm_current(vm_of(L), L)->coro->ref);
+    return 1;
+}
+
 /* (is it middleware?): a failure from now on is its, or not */
 static int l_phase(lua_State *L) {
     vm_current(vm_of(L), L)->coro->in_middleware = lua_toboolean(L, 1);
@@ -206,6 +212,7 @@ const luaL_Reg api_host[] = {
     {"subject", l_subject},
     {"seed", l_seed},
     {"in_main", l_in_main},
+    {"main", l_main},
     {"phase", l_phase},
     {"finish", l_finish},
     {"placed", l_placed},

@@ -13,7 +13,7 @@ Db.__index = Db
 
 --- type: "query" or "mutation".
 function _M.new(type_)
-  return setmetatable({ type = type_, doomed = false, closed = false, depth = 0 }, Db)
+  return setmetatable({ type = type_, call = host.main(), doomed = false, depth = 0 }, Db)
 end
 
 -- The host begins and ends the transaction; a handler that did would break its guarantee.
@@ -26,7 +26,7 @@ local function check(db, verb, text)
   if type(db) ~= "table" or getmetatable(db) ~= Db then
     misuse("use db:%s(…), with a colon", verb)
   end
-  if db.closed then misuse("this db belongs to a request that has ended; use r.db of this one") end
+  if db.call ~= host.main() then misuse("this db belongs to a request that has ended; use r.db of this one") end
   if text ~= nil or verb ~= "savepoint" then
     util.check_type(text, "string", ("db:%s's first argument"):format(verb))
   end

@@ -109,7 +109,6 @@ function _M.run(number, input, params, msg, middleware_only)
   elseif database.doomed then
     error(database.doomed, 0)
   end
-  database.closed = true
 end
 
 return _M

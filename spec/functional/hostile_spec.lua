@@ -143,10 +143,19 @@ describe("one request cannot spoil the next:", function()
               return "told"
             end }))
           end })
+          local leaked
+          local leak = app:mutation("jobs", { path = "leak", handler = function(r)
+            leaked = r.db
+            error "and ends"
+          end })
+          local use = app:mutation("jobs", { path = "use", handler = function(r)
+            local ok, why = pcall(function() leaked:one "SELECT 1" end)
+            return ok or tostring(why)
+          end })
           local code = app:mutation("jobs", { path = "code", input = z.object { code = z.string() }, handler = function(r)
             return tostring(assert(loadstring("local r, rbf = ... " .. r.input.code))(r, rbf))
           end })
-          return { shared = shared, tells = tells, code = code }]],
+          return { shared = shared, tells = tells, code = code, leak = leak, use = use }]],
       },
     }
     stage:start()
@@ -157,6 +166,11 @@ describe("one request cannot spoil the next:", function()
     local calls = stage:start_many("jobs.shared", 4, function() return nil end)
     assert.equal(0, stage.client:wait_all(calls, 20000))
     assert.equal("ok", stage:call("jobs.code", { code = "return 'ok'" }).body)
+  end)
+
+  it("a db of a request that failed", function()
+    assert.equal(500, stage:call("jobs.leak").status)
+    assert.matches("belongs to a request that has ended", stage:call("jobs.use").body)
   end)
 
   it("an error that asks the database when it is told", function()
