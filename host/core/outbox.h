@@ -7,7 +7,7 @@
 #include "core/task.h"
 
 struct outbox *outbox_new(struct host *h) NODISCARD;
-/* Adds the INSERT of all members' effects to the flight; false when there are none. traceparent and
+/* Adds the INSERT of a task's effects to the flight; false when there are none. traceparent and
  * source_request_id are the task's. */
 bool outbox_add_insert(struct pgconn *c, const struct task *t, const struct list *effects);
 /* A row for the message itself, to be published again at target_at as the given attempt. */

@@ -168,7 +168,8 @@ static void run_first(struct tx *tx) {
 }
 
 /* Dedup comes before everything that ends a message: one that had its effect is answered with it,
- * even if it has expired or its path is gone since. */
+ * even if it has expired since. Where the path is gone too, there is no middleware to say whether
+ * this caller may have the stored reply: it is told as anybody would be. */
 static void decide(struct tx *tx, const struct pgres *stored) {
     struct task *t = first(tx);
     int64_t now = clock_db_ms();
