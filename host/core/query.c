@@ -2,6 +2,7 @@
 #include "core/query.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "core/after.h"
 #include "core/run.h"
 #include "core/settle.h"
 #include <stdlib.h>

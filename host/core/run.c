@@ -2,6 +2,7 @@
 #include "core/run.h"
 #include "base/buf.h"
 #include "base/clock.h"
+#include "core/ask.h"
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,9 +18,15 @@ static void failure_free(struct failure *f) {
     memset(f, 0, sizeof *f);
 }
 
+static void stop_asking(struct run *r) {
+    if (r->asking)
+        r->asking->cancel(r);
+    r->asking = NULL;
+}
+
 static void end(struct run *r, enum run_end how) {
     list_remove(&r->node);
-    after_cancel(&r->sleeping);
+    stop_asking(r);
     r->cb(r, how);
 }
 
@@ -149,13 +156,41 @@ static void on_conn(struct pgconn *conn, const struct err *err, void *arg) {
         send_statement(r);
 }
 
-static void on_awake(void *arg) {
-    struct run *r = arg;
-    r->sleeping = NULL;
-    step(r, call_resume(r->call));
+void run_answer(struct run *r, const struct call_value *v, int n) {
+    r->asking = NULL;
+    r->next = call_resume_values(r->call, v, n);
+    if (r->starting)
+        r->answered = true;
+    else
+        step(r, r->next);
 }
 
+/* True when the answer is there already: r->next. */
+static bool ask(struct run *r) {
+    r->asking = ask_find(r->call->question);
+    if (!r->asking || clock_mono_ms() >= r->deadline_ms) {
+        bool known = r->asking;
+        r->asking = NULL;
+        if (known)
+            fail_timeout(r);
+        else
+            fail_own(r, FAIL_ERROR, "lua/rbf asks for what this host does not know");
+        return false;
+    }
+    r->starting = true;
+    r->answered = false;
+    r->asking->start(r, r->call->args, r->call->n_args);
+    r->starting = false;
+    return r->answered;
+}
+
+/* A loop, not a recursion: a handler may ask a thousand times for what is there at once. */
 static void step(struct run *r, enum call_event event) {
+    while (event == CALL_ASK) {
+        if (!ask(r))
+            return;
+        event = r->next;
+    }
     bool late = clock_mono_ms() >= r->deadline_ms;
     switch (event) {
     case CALL_SQL:
@@ -170,14 +205,13 @@ static void step(struct run *r, enum call_event event) {
             pgpool_acquire(r->h->pool, &r->waiter, 0, on_conn, r);
         }
         return;
-    case CALL_SLEEP:
-        r->sleeping = after_ms(r->h->loop, (uint64_t)r->call->sleep_ms, on_awake, r);
-        return;
     case CALL_DONE:
         if (r->conn && pgconn_tx(r->conn) == PGTX_FAILED)
             fail_doomed(r);
         else
             end(r, RUN_DONE);
+        return;
+    case CALL_ASK:
         return;
     case CALL_FAILED:
         r->failure = &r->call->failure;
@@ -206,19 +240,19 @@ void run_close(struct run *r) {
     if (r->waiting_conn)
         pgpool_forget(r->h->pool, &r->waiter);
     list_remove(&r->node);
-    after_cancel(&r->sleeping);
+    stop_asking(r);
     call_delete(r->call);
     r->call = NULL;
     failure_free(&r->own);
 }
 
 /* A run that waits for SQL ends when the cancelled flight does; one that waits for a connection is
- * not the handler's fault and waits on; one that sleeps ends here. */
+ * not the handler's fault and waits on; one that waits for something else ends here. */
 static void check_deadline(struct run *r) {
     if (r->waiting_sql && !r->timed_out) {
         r->timed_out = true;
         pgconn_cancel(r->conn);
-    } else if (r->sleeping) {
+    } else if (r->asking) {
         fail_timeout(r);
     }
 }

@@ -4,7 +4,6 @@
  * and the middleware check before a stored reply. */
 #ifndef RBF_RUN_H
 #define RBF_RUN_H
-#include "core/after.h"
 #include "core/host.h"
 #include "vm/call.h"
 
@@ -15,6 +14,8 @@ enum run_end {
     RUN_LOST,     /* the connection broke: run again once there is one */
 };
 
+struct ask;
+
 struct run {
     struct host *h;
     struct call *call;
@@ -22,7 +23,11 @@ struct run {
     const char *begin;           /* lazy run: statement that opens the transaction; NULL: open */
     struct pgpool_waiter waiter; /* lazy run */
     struct list node;            /* among the running, for deadlines */
-    struct after *sleeping;
+    const struct ask *asking;    /* the question under way */
+    void *asked;                 /* its own */
+    bool starting;               /* inside its start: an answer waits in `next` */
+    bool answered;
+    enum call_event next;
     int64_t timeout_ms;
     uint64_t deadline_ms; /* monotonic */
     bool waiting_sql, waiting_conn, timed_out;
@@ -40,6 +45,8 @@ struct run {
 void run_start(struct run *r, struct host *h, struct gen *g, const struct call_request *req,
                struct pgconn *conn, const char *begin, uint64_t timeout_ms,
                void (*cb)(struct run *r, enum run_end end), void *arg);
+/* The answer to the question under way, for core/ask_*.c; v is borrowed. */
+void run_answer(struct run *r, const struct call_value *v, int n);
 void run_close(struct run *r); /* frees the call; r may be started again */
 void run_check_deadlines(struct host *h);
 /* Adds what gives the open transaction limits that fit timeout_ms, where the session's do not. */

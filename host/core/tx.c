@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/jsonval.h"
 #include "base/log.h"
+#include "core/after.h"
 #include "core/lane.h"
 #include "core/outbox.h"
 #include "core/results.h"

@@ -142,17 +142,6 @@ static int l_type_known(lua_State *L) {
     return 1;
 }
 
-/* (ms) → true | nil when it cannot wait here */
-static int l_sleep(lua_State *L) {
-    struct call *c = vm_current(vm_of(L), L);
-    if (!c || !lua_isyieldable(L)) {
-        lua_pushnil(L);
-        return 1;
-    }
-    c->sleep_ms = (int64_t)luaL_checknumber(L, 1);
-    return coro_yield(L, ASK_SLEEP);
-}
-
 /* ---- results ---- */
 
 struct column {
@@ -387,15 +376,9 @@ static int l_affected(lua_State *L) {
 }
 
 const luaL_Reg api_db[] = {
-    {"sql", l_sql},
-    {"sql_list", l_sql_list},
-    {"types", l_types},
-    {"type_known", l_type_known},
-    {"array_of", l_array_of},
-    {"decode_column", l_decode_column},
-    {"sleep", l_sleep},
-    {"rows", l_rows},
-    {"row", l_row},
-    {"affected", l_affected},
-    {NULL, NULL},
+    {"sql", l_sql},           {"sql_list", l_sql_list},
+    {"types", l_types},       {"type_known", l_type_known},
+    {"array_of", l_array_of}, {"decode_column", l_decode_column},
+    {"rows", l_rows},         {"row", l_row},
+    {"affected", l_affected}, {NULL, NULL},
 };

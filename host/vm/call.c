@@ -89,8 +89,8 @@ static enum call_event ask(struct call *c) {
         return CALL_SQL;
     if (what == ASK_TYPES)
         return CALL_TYPES;
-    if (what == ASK_SLEEP)
-        return CALL_SLEEP;
+    if (what == ASK_QUESTION)
+        return CALL_ASK;
     failure_set_text(c, "a C module yielded from the handler, which only the host may do");
     return CALL_FAILED;
 }
@@ -181,9 +181,47 @@ enum call_event call_resume_types(struct call *c, const unsigned *oids, int n) {
     return step(c, 2);
 }
 
-enum call_event call_resume(struct call *c) {
-    lua_pushboolean(c->coro->co, true);
-    return step(c, 1);
+struct value_list {
+    const struct call_value *v;
+    int n;
+    lua_State *to;
+};
+
+static void push_value(lua_State *L, const struct call_value *v) {
+    switch (v->type) {
+    case VALUE_NIL:
+        lua_pushnil(L);
+        return;
+    case VALUE_BOOL:
+        lua_pushboolean(L, v->flag);
+        return;
+    case VALUE_NUMBER:
+        lua_pushnumber(L, v->number);
+        return;
+    case VALUE_TEXT:
+        lua_pushlstring(L, v->text.p ? v->text.p : "", v->text.len);
+        return;
+    }
+}
+
+/* Protected: puts the values on the stack of `to`. */
+static int push_values(lua_State *L) {
+    const struct value_list *list = lua_touserdata(L, 1);
+    luaL_checkstack(L, list->n, NULL);
+    for (int i = 0; i < list->n; i++)
+        push_value(L, &list->v[i]);
+    lua_xmove(L, list->to, list->n);
+    return 0;
+}
+
+enum call_event call_resume_values(struct call *c, const struct call_value *v, int n) {
+    lua_State *L = c->gen->vm->L;
+    struct value_list list = {v, n, c->coro->co};
+    if (lua_cpcall(L, push_values, &list) != 0) { /* out of memory */
+        failure_set(c, L);
+        return CALL_FAILED;
+    }
+    return step(c, n);
 }
 
 char *call_traceback(struct call *c) {

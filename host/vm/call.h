@@ -24,10 +24,26 @@ struct call_request {    /* borrowed until call_delete */
     bool middleware_only; /* a stored reply is about to be given: may this caller have it? */
 };
 
+#define CALL_MAX_ARGS 8
+
+/* The plain values that questions and their answers are made of. Text may hold NULs; one that Lua
+ * asked with has a NUL behind it. */
+struct call_value {
+    enum { VALUE_NIL, VALUE_BOOL, VALUE_NUMBER, VALUE_TEXT } type;
+    union {
+        bool flag;
+        double number;
+        struct {
+            const char *p;
+            size_t len;
+        } text;
+    };
+};
+
 enum call_event {
     CALL_SQL,    /* run sql with params; then call_resume_result or call_resume_error */
     CALL_TYPES,  /* describe sql, without running it; then call_resume_types or call_resume_error */
-    CALL_SLEEP,  /* wait sleep_ms; then call_resume */
+    CALL_ASK,    /* the handler waits for something else: question, args; then call_resume_values */
     CALL_DONE,   /* result is the reply's JSON, effects what the scheduler collected */
     CALL_FAILED, /* failure says how */
 };
@@ -72,8 +88,10 @@ struct call {
     const char *sql;
     int n_params;
     const char *const *params;
-    /* CALL_SLEEP */
-    int64_t sleep_ms;
+    /* CALL_ASK: which question, and what was said with it; gone once the call is resumed */
+    const char *question;
+    const struct call_value *args;
+    int n_args;
     /* CALL_DONE */
     const char *result;
     size_t result_len;
@@ -94,7 +112,8 @@ enum call_event call_resume_result(struct call *c, const struct pgres *r);
 enum call_event call_resume_error(struct call *c, const struct err *err);
 /* The n types of the parameters; borrowed during the call. */
 enum call_event call_resume_types(struct call *c, const unsigned *oids, int n);
-enum call_event call_resume(struct call *c); /* after CALL_SLEEP */
+/* The answer to CALL_ASK: by custom true and what it is, or false and a message. Borrowed. */
+enum call_event call_resume_values(struct call *c, const struct call_value *v, int n);
 /* Traceback of a call that is waiting, for a timeout's log line. Caller frees. */
 char *call_traceback(struct call *c) NODISCARD;
 void call_delete(struct call *c);

@@ -45,7 +45,7 @@ int vm_ref(struct vm *vm, lua_State *L);
 void vm_unref(struct vm *vm, int ref);
 
 /* The lists of C functions, one a file; vm.c puts them all into the table rbf.host. */
-extern const luaL_Reg api_host[], api_json[], api_db[], api_sched[], api_log[];
+extern const luaL_Reg api_host[], api_json[], api_db[], api_ask[], api_sched[], api_log[];
 /* Sets rbf.host's constants (null, array_mt, …); table at the top of the stack. */
 void api_host_constants(struct vm *vm);
 
@@ -72,7 +72,7 @@ int json_put(struct vm *vm, lua_State *L, int idx, const char *root, struct buf 
              struct err *err);
 
 /* What a waiting host yield asks for: second value of the yield, behind the tag. */
-enum coro_ask { ASK_SQL = 1, ASK_SLEEP, ASK_TYPES };
+enum coro_ask { ASK_SQL = 1, ASK_TYPES, ASK_QUESTION };
 
 /* param.c: Lua values as SQL parameters. What a table or a string of bytes becomes depends on the
  * parameter's type: oid, or 0 as long as nobody has asked. */
@@ -96,6 +96,7 @@ struct coro {
     size_t *offsets;
     const char **params;
     size_t cap;
+    struct call_value args[CALL_MAX_ARGS]; /* of a question; their text is in `text` */
 };
 /* Yields to call.c from L, which runs inside vm->current: tag, ask. May raise. */
 int coro_yield(lua_State *L, enum coro_ask ask);

@@ -36,7 +36,7 @@ function rbf.now() return host.now() end
 
 --- Waits, inside a handler: rbf.sleep { ms = 200 }. The transaction stays open meanwhile.
 function rbf.sleep(duration)
-  if not host.sleep(util.duration(duration, "rbf.sleep's argument")) then
+  if not host.ask("sleep", util.duration(duration, "rbf.sleep's argument")) then
     errors.misuse("rbf.sleep works inside a handler only, and not in a callback of C code")
   end
 end

@@ -135,8 +135,9 @@ static inline void vmtest_describe(struct vmtest *t) {
 static inline void vmtest_answer(struct vmtest *t) {
     struct call *c = t->call;
     struct err err = {.kind = ERR_PG, .sqlstate = "58000", .msg = "no server in this test"};
-    if (t->event == CALL_SLEEP) {
-        t->event = call_resume(c);
+    if (t->event == CALL_ASK) {
+        struct call_value yes = {.type = VALUE_BOOL, .flag = true};
+        t->event = call_resume_values(c, &yes, 1);
         return;
     }
     t->statements += t->event == CALL_SQL;
@@ -157,7 +158,7 @@ static inline void vmtest_answer(struct vmtest *t) {
 static inline void vmtest_run(struct vmtest *t, struct gen *g, const char *subject,
                               const char *input) {
     vmtest_begin(t, g, subject, input);
-    while (t->event == CALL_SQL || t->event == CALL_TYPES || t->event == CALL_SLEEP)
+    while (t->event == CALL_SQL || t->event == CALL_TYPES || t->event == CALL_ASK)
         vmtest_answer(t);
 }
 
