@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/jsonval.h"
 #include "vm/vm.h"
+#include "vm/watchdog.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -99,7 +100,9 @@ static enum call_event ask(struct call *c) {
 static enum call_event step(struct call *c, int nargs) {
     struct vm *vm = c->gen->vm;
     vm->current = c;
+    watchdog_enter(vm, c->coro->co, vm->limit_ms);
     int rc = lua_resume(c->coro->co, nargs);
+    watchdog_leave();
     vm->current = NULL;
     c->coro->res = NULL;
     if (rc == LUA_YIELD)

@@ -25,6 +25,7 @@ struct vm {
     char *root, *lua_dir;    /* prefixes of chunk names: "@<root>/users.lua" */
     struct vm_file *files;
     size_t n_files;
+    int64_t limit_ms;          /* of CPU time between two waits; 0: none */
     int refs;                  /* registry references held: 0 when the state closes */
     int run_ref, classify_ref; /* functions of rbf.boot */
     const void *array_mt;      /* identity of the metatable that marks lists */
