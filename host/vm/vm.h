@@ -25,11 +25,11 @@ struct vm {
     char *root, *lua_dir;    /* prefixes of chunk names: "@<root>/users.lua" */
     struct vm_file *files;
     size_t n_files;
-    int refs;                  /* registry references held: 0 when the state closes */
+    int refs;                                /* registry references held: 0 when the state closes */
     int run_ref, on_error_ref, classify_ref; /* functions of rbf.boot */
-    const void *array_mt;      /* identity of the metatable that marks lists */
-    json_t *json;              /* being converted; dropped when a raise left it here */
-    struct buf buf;            /* scratch of one C function at a time */
+    const void *array_mt;                    /* identity of the metatable that marks lists */
+    json_t *json;   /* being converted; dropped when a raise left it here */
+    struct buf buf; /* scratch of one C function at a time */
 };
 
 /* A new state: standard libraries without what handlers must not have, rbf.host. Out of memory
