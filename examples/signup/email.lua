@@ -1,6 +1,6 @@
 local rbf = require "rbf"
 local z = rbf.z
-local base = require("app").base -- a follow-up has no token: nobody but the app can enqueue it
+local base = require("app").base -- follow-ups have no token; who may publish to `events` is NATS's to say
 
 -- Simulates the mail: one row for each message sent.
 local sendWelcome = base:mutation("events", {
