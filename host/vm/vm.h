@@ -25,6 +25,7 @@ struct vm {
     char *root, *lua_dir;    /* prefixes of chunk names: "@<root>/users.lua" */
     struct vm_file *files;
     size_t n_files;
+    int64_t limit_ms;                        /* of CPU time between two waits; 0: none */
     int refs;                                /* registry references held: 0 when the state closes */
     int run_ref, on_error_ref, classify_ref; /* functions of rbf.boot */
     const void *array_mt;                    /* identity of the metatable that marks lists */
@@ -113,4 +114,6 @@ void failure_set_text(struct call *c, const char *message); /* FAIL_ERROR */
 const char *failure_kind_name(enum failure_kind kind);
 
 void effect_delete(struct effect *e);
+/* Takes out what was cancelled. */
+void effects_settle(struct list *effects);
 #endif

@@ -245,6 +245,12 @@ describe("hooks", function()
     end))
   end)
 
+  it("a hook that never ends is stopped", function()
+    local reply = call("run", "rbf.fail { status = 409, code = 'NO' }", { on_error = "while true do end" })
+    assert.equal("NO", reply.body.code)
+    assert.equal(1, call("run", "return 1").body)
+  end)
+
   it("a dead letter has the error that stands, and the one it was", function()
     stage.client:store {
       subject = stage:subject("jobs", "run"), data = nats.json { code = "error 'boom'" },
