@@ -15,17 +15,21 @@ struct command {
     int (*run)(struct cli *c);
     const char *usage, *what; /* NULL: not for people */
     const char *own_flag;     /* one that config does not know; with "=": it takes a value */
+    bool hands_on;            /* what follows the first word that is no flag is not ours */
 };
 
 static const struct command commands[] = {
-    {"dev", cmd_dev, "dev [APP_DIR]", "private PostgreSQL and NATS, watch the files, serve", NULL},
-    {"demo", cmd_demo, "demo", "a tour that ends by itself", NULL},
-    {"run", cmd_run, "run [APP_DIR]", "serve against DATABASE_URL and NATS_URL", NULL},
+    {"dev", cmd_dev, "dev [APP_DIR]", "private PostgreSQL and NATS, watch the files, serve", NULL,
+     false},
+    {"demo", cmd_demo, "demo", "a tour that ends by itself", NULL, false},
+    {"run", cmd_run, "run [APP_DIR]", "serve against DATABASE_URL and NATS_URL", NULL, false},
     {"db:init", cmd_db_init, "db:init [--apply]", "print the host's tables as SQL, or apply them",
-     "--apply"},
+     "--apply", false},
     {"job:trigger", cmd_job_trigger, "job:trigger QUEUE.PATH [JSON]",
-     "send a request, wait, print the result; --request-id ID", "--request-id="},
-    {"worker", cmd_worker, NULL, NULL, NULL},
+     "send a request, wait, print the result; --request-id ID", "--request-id=", false},
+    {"exec", cmd_exec, "exec [FLAGS] SCRIPT.lua [ARGS]",
+     "run a script as a client of the app; --app APP_DIR", "--app=", true},
+    {"worker", cmd_worker, NULL, NULL, NULL, false},
 };
 #define N_COMMANDS (sizeof commands / sizeof *commands)
 
@@ -138,6 +142,12 @@ static const char *share_dir(void) {
 
 static int configure(struct cli *c, const struct command *cmd, struct err *err) {
     config_init(&c->cfg);
+    if (cmd->hands_on) {
+        int n = config_leading(c->argc, c->argv, cmd->own_flag);
+        c->words = c->argv + n;
+        c->n_words = c->argc - n;
+        c->argc = n;
+    }
     if (cmd->own_flag) /* config_from_flags refuses what it does not know */
         c->own_flag = take_flag(c, cmd->own_flag);
     if (config_from_env(&c->cfg, err) || config_from_flags(&c->cfg, &c->argc, c->argv, err))
@@ -165,7 +175,8 @@ int main(int argc, char **argv) {
     const struct command *cmd = find(argv[1]);
     if (!cmd)
         return unknown(argv[1]);
-    for (int i = 2; i < argc; i++)
+    int ours = cmd->hands_on ? config_leading(argc - 2, argv + 2, cmd->own_flag) : argc - 2;
+    for (int i = 2; i < ours + 2; i++)
         if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h"))
             return help();
     struct cli c = {.argc = argc - 2, .argv = argv + 2, .share = share_dir()};

@@ -12,6 +12,7 @@
 #include <uv.h>
 
 struct task;
+struct client;
 struct intake;
 struct lane;
 struct outbox;
@@ -45,6 +46,7 @@ struct host {
     struct intake *intake;
     struct outbox *outbox;
     struct sweeper *sweeper;
+    struct client *client; /* of `rbf exec` only */
     struct list tasks;    /* struct task.node: everything in hand */
     struct task *running; /* hash by request id: mutations under way */
     struct lane *lanes;   /* hash by operation */

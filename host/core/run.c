@@ -200,6 +200,8 @@ static void step(struct run *r, enum call_event event) {
             fail_timeout(r);
         } else if (r->conn) {
             send_statement(r);
+        } else if (!r->h->pool) {
+            fail_own(r, FAIL_ERROR, "scripts are clients: put SQL into a handler");
         } else {
             r->waiting_conn = true;
             pgpool_acquire(r->h->pool, &r->waiter, 0, on_conn, r);

@@ -27,7 +27,7 @@ static int refuse(lua_State *L, const char *message) {
 
 /* NULL when effects may be collected now, else why not. */
 static const char *not_now(struct call *c) {
-    if (!c)
+    if (!c || c->coro->req->op < 0)
         return "the scheduler works inside a mutation's handler only";
     if (c->gen->ops[c->coro->req->op].type == OP_QUERY)
         return "queries have no scheduler; make this operation a mutation";
@@ -170,6 +170,21 @@ static int l_message(lua_State *L) {
     return 1;
 }
 
+/* (headers) → JSON text of them | nil, message: checked as for enqueue */
+static int l_headers(lua_State *L) {
+    struct hdrs h = {0};
+    struct err err;
+    struct buf *out = &vm_of(L)->buf;
+    int rc = read_headers(L, 1, &h, &err);
+    buf_reset(out);
+    hdrs_to_json(&h, out);
+    hdrs_free(&h);
+    if (rc != 0)
+        return refuse(L, err.msg);
+    lua_pushlstring(L, out->p, out->len);
+    return 1;
+}
+
 /* (ms) → true | nil, message */
 static int l_retry_delay(lua_State *L) {
     struct call *c = vm_current(vm_of(L), L);
@@ -196,6 +211,8 @@ static int l_drop_since(lua_State *L) {
 }
 
 const luaL_Reg api_sched[] = {
-    {"request", l_request}, {"message", l_message},       {"retry_delay", l_retry_delay},
-    {"mark", l_mark},       {"drop_since", l_drop_since}, {NULL, NULL},
+    {"headers", l_headers}, {"request", l_request},
+    {"message", l_message}, {"retry_delay", l_retry_delay},
+    {"mark", l_mark},       {"drop_since", l_drop_since},
+    {NULL, NULL},
 };

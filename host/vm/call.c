@@ -64,6 +64,11 @@ static int prepare(lua_State *L) {
     lua_State *co = lua_newthread(L);
     c->coro->ref = vm_ref(vm, L);
     c->coro->co = co;
+    if (r->op < 0) {
+        script_push(vm, L, r->script);
+        lua_xmove(L, co, 4);
+        return 0;
+    }
     luaL_checkstack(L, 8, NULL);
     lua_rawgeti(L, LUA_REGISTRYINDEX, vm->run_ref);
     lua_pushinteger(L, r->op + 1);
@@ -130,7 +135,7 @@ enum call_event call_start(struct call *c) {
         failure_set(c, L);
         return CALL_FAILED;
     }
-    return step(c, 5);
+    return step(c, lua_gettop(c->coro->co) - 1);
 }
 
 enum call_event call_resume_result(struct call *c, const struct pgres *r) {

@@ -25,6 +25,7 @@ struct vm {
     char *root, *lua_dir;    /* prefixes of chunk names: "@<root>/users.lua" */
     struct vm_file *files;
     size_t n_files;
+    char *extra_file;          /* path of the last of files, when it is a script */
     int refs;                  /* registry references held: 0 when the state closes */
     int run_ref, classify_ref; /* functions of rbf.boot */
     const void *array_mt;      /* identity of the metatable that marks lists */
@@ -48,6 +49,12 @@ void vm_unref(struct vm *vm, int ref);
 extern const luaL_Reg api_host[], api_json[], api_db[], api_ask[], api_sched[], api_log[];
 /* Sets rbf.host's constants (null, array_mt, …); table at the top of the stack. */
 void api_host_constants(struct vm *vm);
+
+/* script.c: pushes the function that runs s and its three arguments. May raise. */
+void script_push(struct vm *vm, lua_State *L, const struct call_script *s);
+
+/* vm.c: a file that is no part of the app, for places; full is its absolute path. */
+void vm_add_file(struct vm *vm, const char *full);
 
 /* trace.c: where in the user's files. */
 /* The innermost frame of L that is the app's; NULL when there is none. */
