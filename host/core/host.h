@@ -46,7 +46,8 @@ struct host {
     struct intake *intake;
     struct outbox *outbox;
     struct sweeper *sweeper;
-    struct client *client; /* of `rbf exec` only */
+    /* of `rbf exec` only */
+    struct client *client;
     struct list tasks;    /* struct task.node: everything in hand */
     struct task *running; /* hash by request id: mutations under way */
     struct lane *lanes;   /* hash by operation */

@@ -60,7 +60,7 @@ function Pending:wait()
   end
   await(self)
   if not self.ok then error(self.value, 0) end
-  return self.value
+  return rawget(self, "value")
 end
 
 --- For the end of a script: what was sent must have arrived. nil, or what went wrong.
@@ -68,11 +68,11 @@ function _M.finish()
   local n, first = 0, nil
   for pending in pairs(sent) do
     await(pending)
-    if not pending.ok then n, first = n + 1, first or pending.value end
+    if not pending.ok then n, first = n + 1, first or pending end
   end
   if first then
-    return ("%d of the requests that were sent and not waited for failed; one: %s"):format(n,
-      tostring(first))
+    return ("%s%d of the requests that were sent and not waited for failed; this one: %s"):format(
+      first.where, n, tostring(first.value))
   end
 end
 
@@ -118,7 +118,7 @@ local function send(what, op, o)
     misuse("%s works in a script that `rbf exec` runs, and not in a callback of C code", what)
   end
   checked(what, ok, number)
-  local pending = setmetatable({ number = number, requestId = id, done = false }, Pending)
+  local pending = setmetatable({ number = number, requestId = id, where = errors.here(), done = false }, Pending)
   sent[pending] = true
   return pending
 end
@@ -147,7 +147,7 @@ function Operation.__index(self, key)
 end
 
 local function other_type(op)
-  misuse("'%s' is a %s: use backend.%s", op.name or op.path, op.type, plural[op.type])
+  misuse("'%s' is a %s: use backend.%s.%s", op.name or op.path, op.type, plural[op.type], op.name or "[…]")
 end
 
 local function find(kind, key)
