@@ -11,6 +11,7 @@
 #include "vm/gen.h"
 #include <uv.h>
 
+struct alone;
 struct task;
 struct client;
 struct intake;
@@ -46,12 +47,12 @@ struct host {
     struct intake *intake;
     struct outbox *outbox;
     struct sweeper *sweeper;
-    /* of `rbf exec` only */
-    struct client *client;
-    struct list tasks;    /* struct task.node: everything in hand */
-    struct task *running; /* hash by request id: mutations under way */
-    struct lane *lanes;   /* hash by operation */
-    struct list runs;     /* struct run.node: handlers under way, for their deadlines */
+    struct alone *alone;
+    struct client *client; /* of rbf exec */
+    struct list tasks;     /* struct task.node: everything in hand */
+    struct task *running;  /* hash by request id: mutations under way */
+    struct lane *lanes;    /* hash by operation */
+    struct list runs;      /* struct run.node: handlers under way, for their deadlines */
     int n_tasks;
     bool draining;
     struct stats stats;

@@ -321,6 +321,14 @@ void settle_refuse(struct task *t, int status, const char *code, const char *mes
     settle(v);
 }
 
+void settle_poison(struct task *t) {
+    struct verdict *v = verdict_new(t, 500, "POISON", "Internal server error", NULL);
+    v->internal = xstrdup("the worker died each time this message ran, also when it ran alone");
+    v->letter = v->result = task_op(t)->type == OP_MUTATION; /* a query is nobody's job */
+    v->reply = task_has_caller(t);
+    settle(v);
+}
+
 void settle_delay(struct task *t) {
     struct verdict *v = verdict_new(t, 200, "DELAYED", "", NULL);
     v->park_until = t->env.target_at;

@@ -14,6 +14,8 @@ void settle_failure(struct task *t, struct pgconn *conn, const struct failure *f
  * REQUEST_ID_CONFLICT, whose id has its outcome). */
 void settle_refuse(struct task *t, int status, const char *code, const char *message,
                    const char *issues, bool with_result);
+/* A message that took its worker down with it each time it ran alone: 500, and a dead letter. */
+void settle_poison(struct task *t);
 /* Target-At in the future: into the outbox until then. */
 void settle_delay(struct task *t);
 /* Unknown path: NAKs for a grace (a newer host may know it), then 404; nobody waiting → parked. */

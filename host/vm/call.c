@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/jsonval.h"
 #include "vm/vm.h"
+#include "vm/watchdog.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -104,7 +105,9 @@ static enum call_event ask(struct call *c) {
 static enum call_event step(struct call *c, int nargs) {
     struct vm *vm = c->gen->vm;
     vm->current = c;
+    watchdog_enter(vm, c->coro->co, vm->limit_ms);
     int rc = lua_resume(c->coro->co, nargs);
+    watchdog_leave();
     vm->current = NULL;
     c->coro->res = NULL;
     if (rc == LUA_YIELD)
@@ -113,6 +116,7 @@ static enum call_event step(struct call *c, int nargs) {
         failure_set(c, c->coro->co);
         return CALL_FAILED;
     }
+    effects_settle(&c->effects);
     c->result = c->coro->result.p ? c->coro->result.p : "";
     c->result_len = c->coro->result.len;
     return CALL_DONE;

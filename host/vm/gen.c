@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/jsonval.h"
 #include "vm/vm.h"
+#include "vm/watchdog.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -128,6 +129,12 @@ static int build_router(struct gen *g, struct err *err) {
     return 0;
 }
 
+static int64_t limit_ms = WATCHDOG_PRESET_MS;
+
+void gen_limit(int64_t ms) {
+    limit_ms = ms;
+}
+
 struct gen *gen_load(const struct tree *tree, const char *lua_dir, uint32_t number,
                      struct err *err) {
     uint64_t start = clock_mono_ns();
@@ -136,7 +143,11 @@ struct gen *gen_load(const struct tree *tree, const char *lua_dir, uint32_t numb
     g->number = number;
     snprintf(g->version, sizeof g->version, "%s", tree->version);
     g->vm = vm_new(g, tree, lua_dir);
-    int rc = lua_cpcall(g->vm->L, load, g) == 0 ? 0 : load_error(g->vm, err);
+    g->vm->limit_ms = limit_ms;
+    watchdog_enter(g->vm, g->vm->L, limit_ms * WATCHDOG_LOAD);
+    int failed = lua_cpcall(g->vm->L, load, g);
+    watchdog_leave();
+    int rc = failed ? load_error(g->vm, err) : 0;
     g->vm->tree = NULL;
     if (rc != 0 || build_router(g, err) != 0) {
         gen_unref(g);

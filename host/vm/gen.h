@@ -43,6 +43,9 @@ struct gen {
     struct vm *vm; /* private to vm/ */
 };
 
+/* How long a handler may compute without waiting, for generations loaded from now on: CPU time,
+ * 0 for ever. Preset: 1 s. Before the first gen_load of another thread. */
+void gen_limit(int64_t ms);
 /* Builds a generation with one reference; takes nothing. lua_dir is the folder that holds
  * rbf/init.lua. NULL with err: "handlers/users.lua:12: unknown key 'handlr', did you mean
  * 'handler'?" */

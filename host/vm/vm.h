@@ -26,6 +26,7 @@ struct vm {
     struct vm_file *files;
     size_t n_files;
     char *extra_file;          /* path of the last of files, when it is a script */
+    int64_t limit_ms;          /* of CPU time between two waits; 0: none */
     int refs;                  /* registry references held: 0 when the state closes */
     int run_ref, classify_ref; /* functions of rbf.boot */
     const void *array_mt;      /* identity of the metatable that marks lists */
@@ -116,4 +117,6 @@ void failure_set_text(struct call *c, const char *message); /* FAIL_ERROR */
 void failure_free(struct failure *f);
 
 void effect_delete(struct effect *e);
+/* Takes out what was cancelled. */
+void effects_settle(struct list *effects);
 #endif
