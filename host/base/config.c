@@ -222,9 +222,11 @@ int config_from_flags(struct config *c, int *argc, char **argv, struct err *err)
 
 static bool takes_value(const char *arg, const char *own) {
     bool negated;
-    size_t n = own ? strlen(own) : 0;
-    if (n && own[n - 1] == '=' && strlen(arg) == n - 1 && !strncmp(arg, own, n - 1))
-        return true;
+    for (size_t n; *own; own += n + (own[n] == ' ')) {
+        n = strcspn(own, " ");
+        if (own[n - 1] == '=' && strlen(arg) == n - 1 && !strncmp(arg, own, n - 1))
+            return true;
+    }
     const struct row *row = arg[1] == '-' ? row_by_flag(arg + 2, strlen(arg + 2), &negated) : NULL;
     return row && row->type != CONFIGVAL_BOOL;
 }

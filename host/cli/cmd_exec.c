@@ -34,17 +34,12 @@ static int check_outside(const struct tree *t, const char *name, const char *pat
                    name, t->root);
 }
 
-/* --app, else what the running dev serves, else the default. dev_app is taken. */
-static int choose_app(struct cli *c, char *dev_app) {
-    if (c->own_flag && !*c->own_flag) {
-        free(dev_app);
-        return -cli_fail("--app needs a value: --app APP_DIR");
-    }
-    if (c->own_flag || dev_app) {
-        free(c->cfg.app_dir);
-        c->cfg.app_dir = c->own_flag ? xstrdup(c->own_flag) : xstrdup(dev_app);
-    }
-    free(dev_app);
+/* --app, else what the running dev serves, else the default. */
+static int choose_app(struct cli *c) {
+    struct err err;
+    const char *dir = cli_flag(c, "--app");
+    if (dir && config_set(&c->cfg, "appDir", dir, CONFIG_FLAG, &err))
+        return -cli_fail("%s", err.msg);
     return cli_app_dir(c);
 }
 
@@ -82,14 +77,15 @@ static int run(struct cli *c, struct gen *g, const struct call_script *s,
 int cmd_exec(struct cli *c) {
     struct err no_nats = {0};
     struct buf text = {0};
-    char path[PATH_MAX], *dev_app;
+    char path[PATH_MAX];
     int code = 1;
     if (!c->n_words)
         return cli_fail("usage: rbf exec [--app APP_DIR] [FLAGS] SCRIPT.lua [ARGS], as in rbf exec "
                         "seed.lua 100; all behind the script is its own");
     const char *name = c->words[0];
-    cli_find_nats(c, &dev_app, &no_nats);
-    if (choose_app(c, dev_app) == 0 && read_script(name, path, &text) == 0) {
+    if (cli_find_servers(c, &c->cfg.nats_url, &no_nats) == 0)
+        err_clear(&no_nats);
+    if (choose_app(c) == 0 && read_script(name, path, &text) == 0) {
         struct gen *g = load_app(c, name, path);
         struct call_script s = {.path = path,
                                 .text = text.p ? text.p : "",

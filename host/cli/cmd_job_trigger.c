@@ -58,21 +58,20 @@ static int check(const char *target, const char *json, struct err *err) {
 
 int cmd_job_trigger(struct cli *c) {
     struct err err;
-    char fresh[ID_TEXT];
+    const char *own_id = cli_flag(c, "--request-id");
     if (c->argc < 1 || c->argc > 2)
         return cli_fail("usage: rbf job:trigger QUEUE.PATH [JSON], as in rbf job:trigger "
                         "jobs.users.create '{\"email\":\"ada@example.com\",\"name\":\"Ada\"}'");
-    if (c->own_flag && !*c->own_flag)
-        return cli_fail("--request-id needs a value: --request-id ID");
     const char *json = c->argc == 2 ? c->argv[1] : "null";
-    if (check(c->argv[0], json, &err) || cli_find_nats(c, NULL, &err))
+    if (check(c->argv[0], json, &err) || cli_find_servers(c, &c->cfg.nats_url, &err))
         return cli_fail("%s", err.msg);
-    id_v7(fresh);
     char *subject = xasprintf("%s%s", c->cfg.subject_prefix, c->argv[0]);
+    char fresh[ID_TEXT];
+    id_v7(fresh);
     struct client_request r = {
         .way = CLIENT_STORE,
         .subject = subject,
-        .id = c->own_flag ? c->own_flag : fresh,
+        .id = own_id ? own_id : fresh,
         .body = json,
         .len = strlen(json),
         .timeout_ms = TIMEOUT_MS,

@@ -249,7 +249,7 @@ static void assert_leading(int expected, int argc, ...) {
     for (int i = 0; i < argc; i++)
         argv[i] = va_arg(ap, char *);
     va_end(ap);
-    assert_int_equal(config_leading(argc, argv, "--app="), expected);
+    assert_int_equal(config_leading(argc, argv, "--apply --app="), expected);
 }
 
 static void flags_before_a_command_line_of_its_own(void **state) {
