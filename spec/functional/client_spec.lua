@@ -325,8 +325,12 @@ describe("a script", function()
   describe("on the wire", function()
     local sub
 
+    local server
+
+    lazy_setup(function() server = servers.new_nats() end)
+    lazy_teardown(function() server:stop() end)
     before_each(function()
-      open { no_host = true }
+      open { no_host = true, nats = server }
       sub = stage.client:subscribe(stage.prefix .. "jobs.>")
     end)
     after_each(function() host.close(stage) end)
@@ -376,6 +380,22 @@ describe("a script", function()
       local first, second = next_request(), next_request()
       assert.same(first.headers, second.headers)
       assert.equal(first.raw, second.raw)
+      store(second)
+      answer(second, 200, '"done"')
+      assert.equal("done", finish())
+    end)
+
+    -- A stream that remembers the message would drop it, and nobody would answer.
+    it("is asked again as another message when the answer may be lost with the connection", function()
+      local _, finish = start [[print(json(backend.mutations.fail())) ]]
+      local first = next_request()
+      store(first)
+      server:stop()
+      server:start()
+      local second = next_request()
+      assert.equal(first.headers["RBF-Request-Id"], second.headers["RBF-Request-Id"])
+      assert.equal(first.headers["Reply-To"], second.headers["Reply-To"])
+      assert.not_equal(first.headers["Nats-Msg-Id"], second.headers["Nats-Msg-Id"])
       store(second)
       answer(second, 200, '"done"')
       assert.equal("done", finish())
