@@ -13,6 +13,7 @@
 
 struct task;
 struct intake;
+struct gateway;
 struct lane;
 struct outbox;
 struct sweeper;
@@ -31,9 +32,13 @@ struct stats {
     uint64_t naks;       /* given back to NATS (unknown paths, draining) */
     uint64_t twins;      /* waited for a task of the same id */
     uint64_t redelivered;
-    uint64_t published; /* outbox rows stored in NATS after their commit */
-    uint64_t swept;     /* outbox rows the sweeper published */
-    uint64_t held;      /* +WPI sent */
+    uint64_t published;   /* outbox rows stored in NATS after their commit */
+    uint64_t swept;       /* outbox rows the sweeper published */
+    uint64_t held;        /* +WPI sent */
+    uint64_t rpc;         /* plain requests taken */
+    uint64_t rpc_busy;    /* of them, those told 503 */
+    uint64_t rpc_dropped; /* without a reply subject that may be written to: not taken */
+    uint64_t rpc_unknown; /* mutations of which nobody knows whether their stream has them */
 };
 
 struct host {
@@ -43,6 +48,7 @@ struct host {
     struct pgpool *pool;
     struct gen *gen; /* the live generation; tasks hold their own */
     struct intake *intake;
+    struct gateway *gateway;
     struct outbox *outbox;
     struct sweeper *sweeper;
     struct list tasks;    /* struct task.node: everything in hand */

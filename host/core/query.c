@@ -36,9 +36,9 @@ static void run_again(void *arg) {
     query_run(arg);
 }
 
-static void give_up(struct task *t, const char *code, const char *message) {
+static void give_up(struct task *t, int status, const char *code, const char *message) {
     t->h->stats.refused++;
-    task_reply_error(t, 500, code, message, NULL);
+    task_reply_error(t, status, code, message, NULL);
     task_end(t, "+ACK");
 }
 
@@ -47,10 +47,12 @@ static void again(struct task *t, enum run_end end) {
     t->h->stats.conflicts += end == RUN_CONFLICT;
     t->conflicts += end == RUN_CONFLICT;
     t->losses += end == RUN_LOST && pgpool_up(t->h->pool); /* its own doing, perhaps */
-    if (t->conflicts > MAX_CONFLICTS)
-        give_up(t, "CONCURRENCY_CONFLICT", "too many concurrent changes");
+    if (end == RUN_LOST && t->answer_by_ms && clock_mono_ms() >= t->answer_by_ms)
+        give_up(t, 503, "UNAVAILABLE", "the database cannot be reached; ask again");
+    else if (t->conflicts > MAX_CONFLICTS)
+        give_up(t, 500, "CONCURRENCY_CONFLICT", "too many concurrent changes");
     else if (t->losses > MAX_LOSSES)
-        give_up(t, "INTERNAL_SERVER_ERROR", "Internal server error");
+        give_up(t, 500, "INTERNAL_SERVER_ERROR", "Internal server error");
     else
         after_ms(t->h->loop, end == RUN_LOST ? 250 : 5, run_again, t);
 }
@@ -108,7 +110,8 @@ void query_run(struct task *t) {
     }
     struct query *q = xcalloc(1, sizeof *q);
     q->t = t;
-    run_start(&q->run, t->h, t->gen, &t->req, NULL,
-              "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", (uint64_t)task_op(t)->timeout_ms,
-              on_ran, q);
+    const struct run_lazy lazy = {"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+                                  t->answer_by_ms};
+    run_start(&q->run, t->h, t->gen, &t->req, NULL, &lazy, (uint64_t)task_op(t)->timeout_ms, on_ran,
+              q);
 }
