@@ -2,6 +2,7 @@
 #include "core/run.h"
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/failpoint.h"
 #include "core/ask.h"
 #include <inttypes.h>
 #include <stdlib.h>
@@ -133,6 +134,7 @@ static void send_statement(struct run *r) {
     pgconn_add(r->conn, r->call->sql, r->call->n_params, r->call->params,
                r->describing ? PGADD_DESCRIBE : 0);
     pgconn_sync(r->conn);
+    (void)FAILPOINT("run.statement");
     r->waiting_sql = true;
     pgconn_send(r->conn, on_statement, r);
 }

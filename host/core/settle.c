@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/settle.h"
 #include "base/clock.h"
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "base/utf8.h"
 #include "core/dead.h"
@@ -88,6 +89,7 @@ static void log_verdict(const struct verdict *v) {
 
 static void conclude(struct verdict *v) {
     struct task *t = v->t;
+    (void)FAILPOINT("settle.written");
     struct stats *s = &t->h->stats;
     s->parked += v->park_until != 0;
     s->dead += v->letter;
@@ -155,6 +157,7 @@ static void add_result(const struct verdict *v) {
 
 static void write_it(struct verdict *v) {
     struct pgconn *c = v->conn;
+    (void)FAILPOINT("settle.before_write");
     if (pgconn_tx(c) != PGTX_IDLE) {
         pgconn_add(c, "ROLLBACK", 0, NULL, 0);
         pgconn_sync(c);

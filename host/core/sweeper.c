@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/sweeper.h"
 #include "base/clock.h"
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "base/utf8.h"
 #include "bus/stream.h"
@@ -158,6 +159,7 @@ static void add_refusal(struct sweeper *s, const struct row *r) {
 
 static void write_outcome(struct sweeper *s) {
     struct buf ids = {0};
+    (void)FAILPOINT("sweeper.published");
     pgarray_open(&ids);
     for (int i = 0; i < s->n; i++) {
         if (s->rows[i].stored)
@@ -277,6 +279,7 @@ static void on_found(struct pgconn *c, const struct pgflight *f, void *arg) {
         finish(s, false);
         return;
     }
+    (void)FAILPOINT("sweeper.found");
     take_time(s, f->res[0]);
     take_rows(s, f->res[2]);
     publish_rows(s);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/worker.h"
 #include "base/clock.h"
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "core/after.h"
 #include "core/alone.h"
@@ -349,6 +350,7 @@ static void on_built(uint32_t number, const struct gen *g, const struct err *err
 
 /* One pointer is swapped; what is under way keeps its own generation. */
 static void go_live(struct worker *w, uint32_t number) {
+    (void)FAILPOINT("reload.before_live");
     struct gen *g = reload_take(w->reload, number), *old = w->h.gen;
     struct err err;
     if (!g || w->h.draining) {
