@@ -111,6 +111,7 @@ static enum call_event step(struct call *c, int nargs) {
         failure_set(c, c->coro->co);
         return CALL_FAILED;
     }
+    effects_settle(&c->effects);
     c->result = c->coro->result.p ? c->coro->result.p : "";
     c->result_len = c->coro->result.len;
     return CALL_DONE;

@@ -71,7 +71,8 @@ struct failure {
 
 struct effect { /* one call to the scheduler */
     struct list node;
-    enum { EFFECT_REQUEST, EFFECT_MESSAGE } type;
+    /* EFFECT_CANCEL is gone, with what it cancels, when the call is done */
+    enum { EFFECT_REQUEST, EFFECT_MESSAGE, EFFECT_CANCEL } type;
     char id[37];      /* of the outbox row */
     char *request_id; /* the follow-up's, NULL: the row's id */
     char *subject;    /* EFFECT_REQUEST: without the app's prefix; EFFECT_MESSAGE: as it is */

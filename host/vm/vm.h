@@ -110,4 +110,6 @@ void failure_set_text(struct call *c, const char *message); /* FAIL_ERROR */
 void failure_free(struct failure *f);
 
 void effect_delete(struct effect *e);
+/* Takes out what was cancelled. */
+void effects_settle(struct list *effects);
 #endif

@@ -283,6 +283,12 @@ function Scheduler:runAt(time, op, options) end
 ---@return string
 function Scheduler:runAfter(delay, op, options) end
 
+--- Cancels a job that waits for its time: true, and it will never run (if this transaction commits);
+--- false when it is due, under way, done or unknown.
+---@param id string what enqueue, runAt or runAfter gave, or the `id` they were given
+---@return boolean
+function Scheduler:cancel(id) end
+
 ---@param subject string
 ---@param payload any JSON, or rbf.raw(bytes)
 ---@param options? { headers?: table<string, string>, stream?: boolean }
