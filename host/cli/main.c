@@ -31,6 +31,10 @@ static const struct command commands[] = {
      "drop dead letters, by id, fingerprint or all", "--group= --all"},
     {"job:cancel", cmd_job_cancel, "job:cancel ID",
      "cancel what waits for its time, by job or request id", ""},
+    {"check", cmd_check, "check [APP_DIR] [--json]",
+     "load the files without servers, name the first fault", "--json"},
+    {"types", cmd_types, "types [APP_DIR] [--output FILE|-]",
+     "annotations of the app for editors; --stdout", "--output= --stdout"},
     {"worker", cmd_worker, NULL, NULL, ""},
 };
 #define N_COMMANDS (sizeof commands / sizeof *commands)

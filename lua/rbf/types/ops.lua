@@ -87,7 +87,7 @@ local function operation(out, op, base, names)
   local got, sent = input(out, op, base, names)
   local result = output(out, op, base, names)
   put(out, class("rbf.r." .. base, base_of[op.type], field(got),
-    field { "params", params_of(op.path, "string") or "{}" }))
+    field { "params", params_of(op.path, "string") or "rbf.NoParams" }))
   if op.name then client(out, base, op, sent, result) end
 end
 
