@@ -29,6 +29,8 @@ static int refuse(lua_State *L, const char *message) {
 static const char *not_now(struct call *c) {
     if (!c)
         return "the scheduler works inside a mutation's handler only";
+    if (c->coro->req->failed)
+        return "onError runs after the rollback: nothing can be scheduled there";
     if (c->gen->ops[c->coro->req->op].type == OP_QUERY)
         return "queries have no scheduler; make this operation a mutation";
     return NULL;

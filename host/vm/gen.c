@@ -45,6 +45,9 @@ static void read_op(lua_State *L, struct gen_op *op) {
     op->file = text_field(L, "file");
     op->example = text_field(L, "example");
     op->timeout_ms = number_field(L, "timeout");
+    lua_getfield(L, -1, "on_error");
+    op->on_error = lua_toboolean(L, -1);
+    lua_pop(L, 1);
 }
 
 static int queue_index(const struct gen *g, const char *name) {
@@ -89,6 +92,8 @@ static int load(lua_State *L) {
     lua_call(L, 1, 1);
     lua_getfield(L, -1, "run");
     g->vm->run_ref = vm_ref(g->vm, L);
+    lua_getfield(L, -1, "on_error");
+    g->vm->on_error_ref = vm_ref(g->vm, L);
     lua_getfield(L, -1, "classify");
     g->vm->classify_ref = vm_ref(g->vm, L);
     lua_getfield(L, -1, "load");

@@ -27,6 +27,7 @@ struct gen_op {
     char *example;                  /* JSON of an input to try; may be NULL */
     int queue;                      /* index into queues */
     int64_t timeout_ms;
+    bool on_error; /* its middleware has onError hooks: keep a failed call for them */
 };
 
 struct gen {

@@ -1,6 +1,8 @@
 --- rbf.defineBackend, app:middleware, app:mutation, app:query, rbf.createBackend.
 local host = require "rbf.host"
 local errors = require "rbf.errors"
+local hooks = require "rbf.hooks"
+local modules = require "rbf.modules"
 local queue = require "rbf.queue"
 local registry = require "rbf.registry"
 local schema = require "rbf.z.schema"
@@ -126,12 +128,12 @@ local function new_app(backend, chain)
   return setmetatable({ backend = backend, chain = chain }, App)
 end
 
---- A new app whose operations run fn before their handlers; this one stays as it is.
-function App:middleware(fn)
+--- A new app whose operations run fn, or { before =, after =, onError = }, around their handlers;
+--- this one stays as it is.
+function App:middleware(part)
   check_app(self, "middleware")
-  util.check_type(fn, "function", "app:middleware's argument")
   local chain = { unpack(self.chain) }
-  chain[#chain + 1] = fn
+  chain[#chain + 1] = hooks.part(part, "app:middleware's argument")
   return new_app(self.backend, chain)
 end
 
@@ -147,10 +149,11 @@ local function add_queue(backend, name, options)
   registry.add_queue(q)
 end
 
---- Declares the app: { queues = { jobs = {} }, context = {…}, middleware = fn }.
+--- Declares the app: { queues = { jobs = {} }, context = {…}, middleware = fn, modules = {…} }.
 function _M.defineBackend(options)
   util.check_type(options, "table", "rbf.defineBackend's argument")
-  util.check_keys(options, { queues = true, context = true, middleware = true }, "rbf.defineBackend")
+  util.check_keys(options, { queues = true, context = true, middleware = true, modules = true },
+    "rbf.defineBackend")
   util.check_type(options.queues, "table", "rbf.defineBackend: queues")
   if next(options.queues) == nil then
     misuse("rbf.defineBackend: queues is empty, name at least one: queues = { jobs = {} }")
@@ -164,8 +167,9 @@ function _M.defineBackend(options)
   end
   local chain = {}
   if options.middleware ~= nil then
-    chain[1] = util.check_type(options.middleware, "function", "rbf.defineBackend: middleware")
+    chain[1] = hooks.part(options.middleware, "rbf.defineBackend: middleware")
   end
+  modules.allow(options.modules, "rbf.defineBackend: modules")
   return new_app(backend, chain)
 end
 
@@ -202,9 +206,10 @@ function _M.createBackend(app, options)
   end
   options = options == nil and {} or util.check_type(options, "table", "rbf.createBackend's options")
   apply_options(app.backend, options)
+  modules.allow(options.modules, "rbf.createBackend: modules")
   local settings = {}
   for k, v in pairs(options) do
-    if k ~= "context" and k ~= "queues" then
+    if k ~= "context" and k ~= "queues" and k ~= "modules" then
       if type(v) == "table" or type(v) == "function" or type(v) == "userdata" then
         misuse("rbf.createBackend: %s must be a string, number or boolean, found a %s", tostring(k), type(v))
       end

@@ -1,6 +1,7 @@
 --- Queues: their options, checked.
 local host = require "rbf.host"
 local errors = require "rbf.errors"
+local hooks = require "rbf.hooks"
 local util = require "rbf.util"
 
 local _M = {}
@@ -31,7 +32,7 @@ function _M.apply(queue, options)
   util.check_type(options, "table", what)
   util.check_keys(options, keys, what)
   if options.middleware ~= nil then
-    queue.middleware = util.check_type(options.middleware, "function", what .. ": middleware")
+    queue.middleware = hooks.part(options.middleware, what .. ": middleware")
   end
   if options.subject ~= nil then
     local ok, why = host.check_subject(util.check_type(options.subject, "string", what .. ": subject"))

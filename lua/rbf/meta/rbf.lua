@@ -13,7 +13,6 @@ local rbf = {}
 
 ---@alias rbf.Duration { ms?: number, seconds?: number, minutes?: number, hours?: number, days?: number }
 ---@alias rbf.Handler fun(r: rbf.Request): any
----@alias rbf.Middleware fun(r: rbf.Request): { ctx?: table }?
 
 ---@class rbf.QueueOptions
 ---@field subject? string default: the queue's name
@@ -25,13 +24,15 @@ local rbf = {}
 ---@field concurrency? integer most runs at once
 ---@field replicas? integer of the stream
 
----@param options { queues: table<string, rbf.QueueOptions>, context?: table, middleware?: rbf.Middleware }
+--- context: each run gets a copy (tables with a metatable are the same for all). modules: names of
+--- installed Lua and C modules that the app may require; "openssl" stands for openssl.hmac and so on, too.
+---@param options { queues: table<string, rbf.QueueOptions>, context?: table, middleware?: rbf.Middleware, modules?: string[] }
 ---@return rbf.App
 function rbf.defineBackend(options) end
 
 --- What main.lua returns. Options are the host's settings (db, nats, namespace, subjectPrefix, …).
 ---@param app rbf.App
----@param options? { context?: table, queues?: table<string, rbf.QueueOptions>, db?: string, nats?: string, [string]: any }
+---@param options? { context?: table, queues?: table<string, rbf.QueueOptions>, modules?: string[], db?: string, nats?: string, [string]: any }
 ---@return rbf.Backend
 function rbf.createBackend(app, options) end
 
@@ -81,10 +82,10 @@ function json.decode(text) end
 ---@class rbf.App
 local App = {}
 
---- A new app whose operations run fn before their handlers.
----@param fn rbf.Middleware
+--- A new app whose operations run it around their handlers.
+---@param part rbf.Middleware
 ---@return rbf.App
-function App:middleware(fn) end
+function App:middleware(part) end
 
 ---@class rbf.Definition
 ---@field path string "users.get.$userId"
@@ -112,8 +113,8 @@ function App:query(queue, definition) end
 ---@field name? string
 
 ---@class rbf.Request
----@field ctx table|{ log: rbf.log } a fresh shallow copy for each run
----@field db rbf.Db
+---@field ctx table|{ log: rbf.log } a fresh copy for each run
+---@field db rbf.Db not in onError
 ---@field scheduler? rbf.Scheduler mutations only
 ---@field input any validated; as it was sent while middleware runs
 ---@field params table<string, string>

@@ -408,7 +408,7 @@ static void interleaved(void **state) {
     assert_string_equal(nth(b.call, 0)->subject, "b");
     vmtest_end(&a);
     vmtest_end(&b);
-    assert_int_equal(g->vm->refs, 2);
+    assert_int_equal(g->vm->refs, 3);
     assert_int_equal(g->refs, 1);
     gen_unref(g);
 }
