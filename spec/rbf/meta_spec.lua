@@ -131,7 +131,6 @@ describe("lua/rbf/meta", function()
   end)
 
   it("names what handlers get", function()
-    local at = {}
     local stubs = {
       phase = function() end, main = function() return 1 end, finish = function() return true end,
       in_main = function() return true end,
@@ -143,8 +142,8 @@ describe("lua/rbf/meta", function()
     for kind, class in pairs(wanted) do
       app[kind](app, "meta", { path = "meta." .. kind, handler = function(r) requests[class] = r end })
       local msg = { headers = {}, operation = "meta", type = kind }
-      at[kind] = #registry.ops
-      require("rbf.run").run(at[kind], rbf.null, {}, msg, false)
+      require("rbf.hooks").plan(registry.ops[#registry.ops])
+      require("rbf.run").run(#registry.ops, rbf.null, {}, msg, false)
     end
     for class, r in pairs(requests) do
       for name, v in pairs(r) do

@@ -1,4 +1,4 @@
----@meta rbf
+---@meta _
 -- Middleware: a function is a `before`; the table form has hooks around the handler as well.
 
 ---@alias rbf.Before fun(r: rbf.Request): { ctx?: table }?

@@ -18,6 +18,10 @@
 ---@class rbf.QueryDefinition : rbf.Definition
 ---@field handler fun(r: rbf.QueryRequest): any
 
+---@class rbf.CallOptions
+---@class rbf.ClientOperation
+---@class rbf.SentRequest
+
 --- `rbf types` adds each operation under its name.
 ---@class rbf.Mutations
 ---@field [string|rbf.Operation] rbf.ClientOperation
