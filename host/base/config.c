@@ -54,6 +54,8 @@ static const struct row rows[] = {
      "before the second attempt, doubled for each later one"},
     {"retryMax", "retry-max", "RBF_RETRY_MAX", CONFIGVAL_DURATION, AT(retry_max_ms), "5m", 1,
      30 * (int64_t)DAY_MS, true, "TIME", "between attempts at most"},
+    {"memoryLimit", "memory-limit", "RBF_MEMORY_LIMIT", CONFIGVAL_INT, AT(memory_limit_mb), "256",
+     0, 1000000, false, "MB", "the app's Lua state may hold, each worker; 0 for any"},
     {"watchdog", "watchdog", "RBF_WATCHDOG", CONFIGVAL_DURATION, AT(watchdog_ms), "1s", 0, DAY_MS,
      false, "TIME", "a handler may compute without waiting; 0 for ever"},
     {"orphanAfter", "orphan-after", "RBF_ORPHAN_AFTER", CONFIGVAL_DURATION, AT(orphan_after_ms),

@@ -269,10 +269,11 @@ static void exhausted(struct verdict *v) {
 
 static void retry_or_die(struct verdict *v, int64_t delay_ms) {
     const struct task *t = v->t;
-    if (t->env.attempt >= t->h->cfg->max_attempts)
+    const struct gen_retry *policy = task_op(t) ? &task_op(t)->retry : NULL;
+    if (t->env.attempt >= retry_max_attempts(t->h->cfg, policy))
         exhausted(v);
     else
-        park(v, delay_ms >= 0 ? delay_ms : retry_delay_ms(t->h->cfg, t->env.attempt));
+        park(v, delay_ms >= 0 ? delay_ms : retry_delay_ms(t->h->cfg, policy, t->env.attempt));
 }
 
 static void rename_sql(struct verdict *v, int status) {

@@ -20,6 +20,7 @@
 
 #define TICK_MS 50 /* deadlines of handlers, +WPI, end of a drain */
 #define BEAT_MS 1000
+#define RENEW_PAUSE_MS 2000
 #define CONNECT_TIMEOUT_MS 5000
 
 struct worker {
@@ -33,6 +34,8 @@ struct worker {
     char *sql_dir;
     bool started, fatal, closing, echo_sent;
     uint64_t drain_deadline_ms;
+    bool renewing; /* a spent state is being made anew */
+    uint64_t renewed_ms;
 };
 
 /* --- to the supervisor --- */
@@ -280,8 +283,37 @@ static int check_settings(const struct gen *g, struct err *err) {
     return rc ? -1 : 0;
 }
 
+/* The same files in a new state: nobody else need know. */
+static void renewed(struct worker *w, uint32_t number, const struct err *err) {
+    struct gen *g = reload_take(w->reload, number), *old = w->h.gen;
+    w->renewing = false;
+    if (!g) {
+        log_error("the app's state could not be made anew; the old one serves on",
+                  LOG_S("error", err ? err->msg : NULL));
+        return;
+    }
+    log_warn("the app's Lua state was near its memory limit (--memory-limit); a new one serves",
+             LOG_I("limit_mb", w->h.cfg->memory_limit_mb));
+    w->h.gen = g;
+    gen_unref(old);
+}
+
+/* Rarely: an app that is simply too large would be made anew for ever. */
+static void check_memory(struct worker *w) {
+    uint64_t now = clock_mono_ms();
+    if (!w->h.gen || !w->h.gen->spent || w->renewing || now < w->renewed_ms + RENEW_PAUSE_MS)
+        return;
+    w->renewed_ms = now;
+    w->renewing = reload_renew(w->reload);
+}
+
 static void on_built(uint32_t number, const struct gen *g, const struct err *err, void *arg) {
     struct worker *w = arg;
+    if (w->renewing && number == w->h.gen->number) {
+        renewed(w, number, err);
+        return;
+    }
+    w->renewing = false; /* superseded by a reload */
     struct buf text = {0};
     struct err own;
     if (g && check_settings(g, &own))
@@ -370,6 +402,7 @@ static void on_tick(uv_timer_t *timer) {
         return;
     run_check_deadlines(&w->h);
     task_hold_all(&w->h);
+    check_memory(w);
     if (w->h.draining && w->started)
         check_drained(w);
 }
@@ -420,7 +453,7 @@ int worker_main(struct config *cfg, const char *share_dir) {
     if (open_ctl(&w))
         return 1;
     signal(SIGPIPE, SIG_IGN);
-    gen_limit(cfg->watchdog_ms);
+    gen_limit(cfg->watchdog_ms, (size_t)cfg->memory_limit_mb << 20);
     w.reload = reload_new(&w.loop, lua_dir, on_built, &w);
     free(lua_dir);
     start_timer(&w, &w.tick, on_tick, TICK_MS);

@@ -69,6 +69,13 @@ static int l_jit_off(lua_State *L) {
     return 0;
 }
 
+/* (function): it, and what it holds, may be compiled; the watchdog cannot stop it then */
+static int l_jit_on(lua_State *L) {
+    luaL_checktype(L, 1, LUA_TFUNCTION);
+    luaJIT_setmode(L, 1, LUAJIT_MODE_ALLFUNC | LUAJIT_MODE_ON);
+    return 0;
+}
+
 static int l_uuid(lua_State *L) {
     char id[ID_TEXT];
     id_v7(id);
@@ -225,6 +232,7 @@ const luaL_Reg api_host[] = {
     {"shown", l_shown},
     {"chunk", l_chunk},
     {"jit_off", l_jit_off},
+    {"jit_on", l_jit_on},
     {"uuid", l_uuid},
     {"now", l_now},
     {"check_path", l_check_path},

@@ -134,9 +134,14 @@ static enum call_event ask(struct call *c) {
 static enum call_event step(struct call *c, int nargs) {
     struct vm *vm = c->gen->vm;
     vm->current = c;
+    memory_enter(&vm->memory);
     watchdog_enter(vm, c->coro->co, vm->limit_ms);
     int rc = lua_resume(c->coro->co, nargs);
     watchdog_leave();
+    if (!c->gen->spent)
+        c->gen->spent = memory_leave(&vm->memory, vm->L);
+    else
+        vm->memory.limited = false;
     vm->current = NULL;
     c->coro->res = NULL;
     if (rc == LUA_YIELD)

@@ -118,7 +118,7 @@ static void name_files(struct vm *vm, const struct tree *tree) {
     }
 }
 
-struct vm *vm_new(struct gen *g, const struct tree *tree, const char *lua_dir) {
+struct vm *vm_new(struct gen *g, const struct tree *tree, const char *lua_dir, size_t limit) {
     struct vm *vm = xcalloc(1, sizeof *vm);
     vm->gen = g;
     vm->tree = tree;
@@ -129,6 +129,7 @@ struct vm *vm_new(struct gen *g, const struct tree *tree, const char *lua_dir) {
     vm->L = luaL_newstate();
     if (!vm->L)
         abort();
+    memory_open(&vm->memory, vm->L, limit);
     luaL_openlibs(vm->L);
     strip(vm->L);
     add_host(vm);
@@ -143,6 +144,7 @@ void vm_delete(struct vm *vm) {
     vm_unref(vm, vm->classify_ref);
     if (vm->refs != 0)
         log_error("Lua references left in a closing generation", LOG_I("refs", vm->refs));
+    memory_close(&vm->memory, vm->L);
     lua_close(vm->L);
     for (size_t i = 0; i < vm->n_files; i++) {
         free(vm->files[i].cut);

@@ -7,6 +7,7 @@
 #ifndef RBF_VM_H
 #define RBF_VM_H
 #include "vm/call.h"
+#include "vm/memory.h"
 #include <lauxlib.h>
 #include <lua.h>
 
@@ -25,6 +26,7 @@ struct vm {
     char *root, *lua_dir;    /* prefixes of chunk names: "@<root>/users.lua" */
     struct vm_file *files;
     size_t n_files;
+    struct memory memory;
     int64_t limit_ms;                        /* of CPU time between two waits; 0: none */
     int refs;                                /* registry references held: 0 when the state closes */
     int run_ref, on_error_ref, classify_ref; /* functions of rbf.boot */
@@ -34,8 +36,9 @@ struct vm {
 };
 
 /* A new state: standard libraries without what handlers must not have, rbf.host. Out of memory
- * aborts. tree is borrowed until vm_loaded. */
-struct vm *vm_new(struct gen *g, const struct tree *tree, const char *lua_dir) NODISCARD;
+ * aborts. tree is borrowed until vm_loaded. limit: bytes that the state may hold, 0 for any. */
+struct vm *vm_new(struct gen *g, const struct tree *tree, const char *lua_dir,
+                  size_t limit) NODISCARD;
 void vm_delete(struct vm *vm);
 #define vm_of(L) ((struct vm *)lua_touserdata(L, lua_upvalueindex(1)))
 /* The call under way; raises when there is none (an error object's __tostring, say, runs after it).

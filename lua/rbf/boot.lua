@@ -6,6 +6,7 @@ local hooks = require "rbf.hooks"
 local loader = require "rbf.loader"
 local modules = require "rbf.modules"
 local registry = require "rbf.registry"
+local retry = require "rbf.retry"
 local run = require "rbf.run"
 local sandbox = require "rbf.sandbox"
 local util = require "rbf.util"
@@ -49,6 +50,7 @@ function _M.load()
       type = op.type, queue = op.queue, path = op.path, name = op.name, file = op.file,
       example = op.example, timeout = op.timeout or registry.queues[op.queue].timeout,
       on_error = op.on_error[1] ~= nil,
+      retry = retry.merge(registry.queues[op.queue].retry, op.retry),
     }
   end
   return { queues = registry.queue_list, ops = ops, options = options }

@@ -5,6 +5,7 @@ local hooks = require "rbf.hooks"
 local modules = require "rbf.modules"
 local queue = require "rbf.queue"
 local registry = require "rbf.registry"
+local retry = require "rbf.retry"
 local schema = require "rbf.z.schema"
 local util = require "rbf.util"
 
@@ -22,7 +23,7 @@ end
 
 local definition_keys = {
   path = true, input = true, output = true, handler = true, timeout = true, name = true,
-  example = true,
+  example = true, retry = true, jit = true,
 }
 
 --- The path with its parameter names blotted out: two paths with the same one match the same.
@@ -51,6 +52,7 @@ local function check_definition(what, queue_name, def)
   end
   if def.input ~= nil then schema.expect(def.input, def.path .. ": input") end
   if def.output ~= nil then schema.expect(def.output, def.path .. ": output") end
+  if def.jit ~= nil then util.check_type(def.jit, "boolean", def.path .. ": jit") end
   if def.name ~= nil and (type(def.name) ~= "string" or def.name == "") then
     misuse("%s '%s': name must be a string, found %s", what, def.path, util.describe(def.name))
   end
@@ -107,11 +109,16 @@ local function define(app, kind, queue_name, def)
     output = def.output,
     handler = def.handler,
     timeout = def.timeout and util.timeout(def.timeout, def.path .. ": timeout"),
+    retry = def.retry ~= nil and retry.read(def.retry, def.path .. ": retry") or nil,
     example = example_text(def),
     file = place(def.handler),
     backend = app.backend,
     chain = app.chain,
   }, Op)
+  if kind == "query" and def.retry ~= nil then
+    misuse("app:query '%s': a failing query is answered at once, and has no retry policy", def.path)
+  end
+  if def.jit then host.jit_on(def.handler) end
   local key = queue_name .. "." .. shape(def.path)
   check_unique(op, key)
   registry.add_op(op, key)

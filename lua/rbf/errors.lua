@@ -156,6 +156,7 @@ local hints = {
   { "attempt to index [^\n]*'scheduler' %(a nil value%)",
     "queries have no scheduler; make this operation a mutation (nor has onError, after the rollback)" },
   { "attempt to index [^\n]*'db' %(a nil value%)", "onError runs after the rollback, without db" },
+  { "^[^\n]*not enough memory", "the app's Lua state reached --memory-limit; it is made anew" },
   { "attempt to index global 'io' %(a nil value%)", "handlers have no files" },
 }
 

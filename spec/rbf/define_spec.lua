@@ -51,11 +51,40 @@ describe("defining", function()
     assert.equal("jobs", queues.jobs.subject)
   end)
 
+  it("merges an operation's retry policy over its queue's", function()
+    local retry = require "rbf.retry"
+    local queue = retry.read({ maxAttempts = 3, initial = { seconds = 1 }, jitter = 0 }, "retry")
+    local op = retry.read({ backoff = { { ms = 5 }, { seconds = 2 } } }, "retry")
+    assert.same({ maxAttempts = 3, initial = 1000, jitter = 0, backoff = "list", list = { 5, 2000 } },
+      retry.merge(queue, op))
+    assert.equal(queue, retry.merge(queue, nil))
+    assert.is_nil(retry.merge(nil, nil))
+  end)
+
+  local function retrying(policy)
+    return function() base:mutation("jobs", { path = "a", handler = handler, retry = policy }) end
+  end
+
   local cases = {
+    { "a retry policy with an unknown key", retrying { maxAttemps = 3 },
+      "a: retry: unknown key 'maxAttemps', did you mean 'maxAttempts'? (known: backoff, initial, jitter, max, maxAttempts)" },
+    { "too few attempts", retrying { maxAttempts = 0 },
+      "a: retry: maxAttempts must be a whole number from 1 to 100000, found the number 0" },
+    { "an unknown backoff", retrying { backoff = "exponentail" },
+      'a: retry: backoff must be "exponential", "fixed" or a list of durations such as '
+        .. '{ { seconds = 1 }, { minutes = 1 } }, found the string "exponentail", did you mean \'exponential\'?' },
+    { "a list without durations", retrying { backoff = {} },
+      "a: retry: backoff is an empty list: name at least one duration" },
+    { "waits that grow downwards", retrying { initial = { seconds = 2 }, max = { seconds = 1 } },
+      "a: retry: initial (2000 ms) is longer than max (1000 ms)" },
+    { "jitter in ms", retrying { jitter = 100 },
+      "a: retry: jitter is the share of a wait that is drawn at random, from 0 to 1, found the number 100" },
+    { "a query with a retry policy", function() base:query("jobs", { path = "a", handler = handler, retry = {} }) end,
+      "app:query 'a': a failing query is answered at once, and has no retry policy" },
     { "an unknown queue", function() base:query("evnts", { path = "a", handler = handler }) end,
       "unknown queue 'evnts', did you mean 'events'? (defineBackend knows: events, jobs)" },
     { "an unknown key", function() base:query("jobs", { path = "a", handler = handler, imput = z.any() }) end,
-      "app:query: unknown key 'imput', did you mean 'input'? (known: example, handler, input, name, output, path, timeout)" },
+      "app:query: unknown key 'imput', did you mean 'input'? (known: example, handler, input, jit, name, output, path, retry, timeout)" },
     { "no path", function() base:query("jobs", { handler = handler }) end,
       "app:query: path must be a string, found nil" },
     { "a bad path", function() base:query("jobs", { path = "a.*", handler = handler }) end,

@@ -23,6 +23,15 @@ local rbf = {}
 ---@field timeout? rbf.Duration of one run; 25 s
 ---@field concurrency? integer most runs at once
 ---@field replicas? integer of the stream
+---@field retry? rbf.RetryPolicy
+
+--- When a failed run comes again. What it leaves out is the queue's, or the host's settings.
+---@class rbf.RetryPolicy
+---@field maxAttempts? integer runs before it is a dead letter
+---@field backoff? "exponential"|"fixed"|rbf.Duration[] fixed: always `initial`; of a list the last one repeats
+---@field initial? rbf.Duration
+---@field max? rbf.Duration of the exponential waits
+---@field jitter? number share of a wait that is drawn at random: 0 to 1; 0.5 for exponential waits, else 0
 
 --- context: each run gets a copy (tables with a metatable are the same for all). modules: names of
 --- installed Lua and C modules that the app may require; "openssl" stands for openssl.hmac and so on, too.
@@ -94,6 +103,8 @@ function App:middleware(part) end
 ---@field handler rbf.Handler
 ---@field example? any an input that the schema takes: what `rbf dev` says to try
 ---@field timeout? rbf.Duration
+---@field retry? rbf.RetryPolicy mutations only; goes before the queue's
+---@field jit? boolean compile the handler: for long computations; the watchdog cannot stop it then
 ---@field name? string default: the key its file returns it under
 
 ---@param queue string
