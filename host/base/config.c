@@ -222,6 +222,27 @@ int config_from_flags(struct config *c, int *argc, char **argv, struct err *err)
     return 0;
 }
 
+static bool takes_value(const char *arg, const char *own) {
+    bool negated;
+    for (size_t n; *own; own += n + (own[n] == ' ')) {
+        n = strcspn(own, " ");
+        if (own[n - 1] == '=' && strlen(arg) == n - 1 && !strncmp(arg, own, n - 1))
+            return true;
+    }
+    const struct row *row = arg[1] == '-' ? row_by_flag(arg + 2, strlen(arg + 2), &negated) : NULL;
+    return row && row->type != CONFIGVAL_BOOL;
+}
+
+int config_leading(int argc, char *const *argv, const char *own) {
+    int i = 0;
+    while (i < argc && is_flag(argv[i])) {
+        if (!strcmp(argv[i], "--"))
+            return i + 1;
+        i += takes_value(argv[i], own) ? 2 : 1;
+    }
+    return i < argc ? i : argc;
+}
+
 /* A scalar, or a list of strings (for prefixes), as the text a flag would have. */
 static int scalar_text(const char *who, const json_t *v, struct buf *out, struct err *err) {
     size_t i;

@@ -47,6 +47,9 @@ int config_from_env(struct config *c, struct err *err);
 /* --flag value, --flag=value, --bool, --no-bool; the positional arguments are left in order in
  * argv[0..*argc), flags taken out. Unknown flag: err with "did you mean". "--" ends flags. */
 int config_from_flags(struct config *c, int *argc, char **argv, struct err *err);
+/* How many arguments stand before the first that is no flag and no flag's value; own: flags that
+ * config does not know, "--apply --id=" ("=": it takes a value). A "--" is the last of them. */
+int config_leading(int argc, char *const *argv, const char *own);
 /* The options main.lua gave to createBackend, as a JSON object of scalars (db, nats, namespace,
  * subjectPrefix, … : the names of the rows, "db" and "nats" standing for the two URLs). */
 int config_from_main_lua(struct config *c, const char *json, size_t n, struct err *err);

@@ -13,6 +13,7 @@
 
 struct alone;
 struct task;
+struct client;
 struct intake;
 struct lane;
 struct outbox;
@@ -47,10 +48,11 @@ struct host {
     struct outbox *outbox;
     struct sweeper *sweeper;
     struct alone *alone;
-    struct list tasks;    /* struct task.node: everything in hand */
-    struct task *running; /* hash by request id: mutations under way */
-    struct lane *lanes;   /* hash by operation */
-    struct list runs;     /* struct run.node: handlers under way, for their deadlines */
+    struct client *client; /* of rbf exec */
+    struct list tasks;     /* struct task.node: everything in hand */
+    struct task *running;  /* hash by request id: mutations under way */
+    struct lane *lanes;    /* hash by operation */
+    struct list runs;      /* struct run.node: handlers under way, for their deadlines */
     int n_tasks;
     bool draining;
     struct stats stats;

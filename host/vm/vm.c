@@ -98,15 +98,15 @@ static char *cut_name(const char *full) {
     return xasprintf("...%s", full + n - (LUA_IDSIZE - 4));
 }
 
-/* Paths are shown below the working directory where they are, else in full. */
-static void name_files(struct vm *vm, const struct tree *tree) {
+/* Paths are shown below the working directory where they are, else in full: what to skip. */
+static size_t shown_from(const char *path) {
     char cwd[PATH_MAX];
-    size_t skip = 0;
-    if (getcwd(cwd, sizeof cwd)) {
-        size_t n = strlen(cwd);
-        if (!strncmp(vm->root, cwd, n) && vm->root[n] == '/')
-            skip = n + 1;
-    }
+    size_t n = getcwd(cwd, sizeof cwd) ? strlen(cwd) : 0;
+    return n && !strncmp(path, cwd, n) && path[n] == '/' ? n + 1 : 0;
+}
+
+static void name_files(struct vm *vm, const struct tree *tree) {
+    size_t skip = shown_from(vm->root);
     vm->files = xcalloc(tree->n ? tree->n : 1, sizeof *vm->files);
     vm->n_files = tree->n;
     for (size_t i = 0; i < tree->n; i++) {
@@ -116,6 +116,13 @@ static void name_files(struct vm *vm, const struct tree *tree) {
         vm->files[i].path = shown + strlen(shown) - strlen(tree->files[i].path);
         free(full);
     }
+}
+
+void vm_add_file(struct vm *vm, const char *full) {
+    vm->files = xrealloc(vm->files, (vm->n_files + 1) * sizeof *vm->files);
+    vm->extra_file = xstrdup(full);
+    vm->files[vm->n_files++] = (struct vm_file){
+        .cut = cut_name(full), .shown = xstrdup(full + shown_from(full)), .path = vm->extra_file};
 }
 
 struct vm *vm_new(struct gen *g, const struct tree *tree, const char *lua_dir, size_t limit) {
@@ -151,6 +158,7 @@ void vm_delete(struct vm *vm) {
         free(vm->files[i].shown);
     }
     free(vm->files);
+    free(vm->extra_file);
     free(vm->root);
     free(vm->lua_dir);
     json_decref(vm->json);

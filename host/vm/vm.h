@@ -27,6 +27,7 @@ struct vm {
     struct vm_file *files;
     size_t n_files;
     struct memory memory;
+    char *extra_file;                        /* path of the last of files, when it is a script */
     int64_t limit_ms;                        /* of CPU time between two waits; 0: none */
     int refs;                                /* registry references held: 0 when the state closes */
     int run_ref, on_error_ref, classify_ref; /* functions of rbf.boot */
@@ -55,6 +56,12 @@ extern const luaL_Reg api_module[];
 void api_module_keep(lua_State *L);
 /* Sets rbf.host's constants (null, array_mt, …); table at the top of the stack. */
 void api_host_constants(struct vm *vm);
+
+/* script.c: pushes the function that runs s and its three arguments. May raise. */
+void script_push(struct vm *vm, lua_State *L, const struct call_script *s);
+
+/* vm.c: a file that is no part of the app, for places; full is its absolute path. */
+void vm_add_file(struct vm *vm, const char *full);
 
 /* trace.c: where in the user's files. */
 /* The innermost frame of L that is the app's; NULL when there is none. */

@@ -25,6 +25,9 @@ end
 local misuse = _M.misuse
 
 function Error:__tostring()
+  if self.requestId then -- of a request that a script sent
+    return ("%s%s (%d %s)"):format(self.where or "", self.message, self.status, self.code)
+  end
   local state = self.sqlstate and (" (SQLSTATE %s)"):format(self.sqlstate) or ""
   return (self.where or "") .. self.message .. state
 end

@@ -17,14 +17,3 @@
 
 ---@class rbf.QueryDefinition : rbf.Definition
 ---@field handler fun(r: rbf.QueryRequest): any
-
----@class rbf.CallOptions
----@class rbf.ClientOperation
----@class rbf.SentRequest
-
---- `rbf types` adds each operation under its name.
----@class rbf.Mutations
----@field [string|rbf.Operation] rbf.ClientOperation
-
----@class rbf.Queries
----@field [string|rbf.Operation] rbf.ClientOperation
