@@ -236,6 +236,10 @@ describe("lua-language-server", function()
           print(mail.id, mail.idd)
         end,
       }), app:query("jobs", { path = "q", handler = function(q) q.scheduler:enqueue() end })]])
+    stage:write("script.lua", [[
+      local backend = require("rbf").backend
+      local user = backend.mutations.createUser { input = { email = "x@y.z", name = 3 } }
+      print(user.id, user.idd)]])
     proc.write_file(stage.app .. "/.luarc.json", cjson.encode {
       ["runtime.version"] = "LuaJIT", ["workspace.library"] = { lfs.currentdir() .. "/lua/rbf/meta" },
       ["runtime.special"] = { ["rbf.fail"] = "error", ["rbf.retry"] = "error" },
@@ -252,7 +256,7 @@ describe("lua-language-server", function()
     stage:close()
     table.sort(found)
     assert.same({ "editor.lua:11 nmae", "editor.lua:12 enqueu", "editor.lua:14 idd", "editor.lua:16 enqueue",
-      "editor.lua:7 emial", "editor.lua:8 nothing" }, found)
+      "editor.lua:7 emial", "editor.lua:8 nothing", "script.lua:2 integer", "script.lua:3 idd" }, found)
   end)
 end)
 
