@@ -60,6 +60,8 @@ static const struct row rows[] = {
      false, "TIME", "a handler may compute without waiting; 0 for ever"},
     {"orphanAfter", "orphan-after", "RBF_ORPHAN_AFTER", CONFIGVAL_DURATION, AT(orphan_after_ms),
      "5s", 1, DAY_MS, true, "TIME", "age of a due outbox row before the sweeper takes it"},
+    {"maxRpcWaiting", "max-rpc-waiting", "RBF_MAX_RPC_WAITING", CONFIGVAL_INT, AT(max_rpc_waiting),
+     "1000", 1, 1000000, true, "N", "plain requests a worker has in hand; above it 503"},
     {"sweeper", "sweeper", "RBF_SWEEPER", CONFIGVAL_BOOL, AT(sweeper), "1", 0, 0, true, NULL,
      "publish what is due or was left behind"},
     {"watch", "watch", "RBF_WATCH", CONFIGVAL_BOOL, AT(watch), "0", 0, 0, false, NULL,

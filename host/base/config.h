@@ -31,6 +31,7 @@ struct config {
     int64_t watchdog_ms;         /* --watchdog 1s, RBF_WATCHDOG; 0: off */
     int64_t retry_max_ms;        /* --retry-max 5m, RBF_RETRY_MAX */
     int64_t orphan_after_ms;     /* --orphan-after 5s, RBF_ORPHAN_AFTER: sweeper, rows due now */
+    int64_t max_rpc_waiting;     /* --max-rpc-waiting, RBF_MAX_RPC_WAITING; 1000, each worker */
     bool sweeper;                /* --no-sweeper, RBF_SWEEPER=0; true */
     bool watch;                  /* --watch (run), RBF_WATCH; dev sets it */
     unsigned char source[64];    /* enum config_source of each row, private */

@@ -28,6 +28,8 @@ static void dispatch(struct bus *b, struct bus_msg *m) {
 
 static void on_read(void *arg) {
     struct bus *b = arg;
+    /* before the inbox: an echo there says that everything before it has been handed over */
+    subs_read(b);
     while (!b->closing) {
         natsMsg *inner = NULL;
         natsStatus s = natsSubscription_NextMsg(&inner, b->sub, 0);
@@ -57,6 +59,8 @@ static void on_link(bool up, void *arg) {
         waits_fail_down(&b->waits);
     if (!b->closing)
         pulls_changed(b, up);
+    if (!b->closing && up)
+        subs_up(b);
     if (!b->closing && b->on_change)
         b->on_change(up, b->arg);
 }
@@ -96,6 +100,7 @@ static void close_connection(struct bus *b) {
         bus_adapter_flush(b->link, 100);
         natsConnection_Close(b->nc);
     }
+    subs_delete(b);
     natsSubscription_Destroy(b->sub);
     natsConnection_Destroy(b->nc);
     bus_adapter_delete(b->link);
@@ -121,6 +126,7 @@ struct bus *bus_new(uv_loop_t *loop, const struct bus_options *o, struct err *er
     b->arg = o->arg;
     b->tell_nobody = o->tell_nobody;
     list_init(&b->pulls);
+    list_init(&b->subs);
     const struct bus_adapter_owner owner = {on_read, on_link, on_link_closed, b};
     b->link = bus_adapter_new(loop, &owner);
     if (bus_connect(b, o, err) < 0 || open_handles(b, err) < 0) {

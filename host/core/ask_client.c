@@ -10,7 +10,7 @@
 #include <string.h>
 
 /* The request-reply gateway answers queries without a stream. */
-#define RPC ""
+#define RPC "rpc."
 
 static void send_call(struct run *r, const struct call_value *v) {
     bool query = !strcmp(v[0].text.p, "query");
@@ -19,7 +19,7 @@ static void send_call(struct run *r, const struct call_value *v) {
     if (v[2].type == VALUE_TEXT) /* lua/rbf has checked them */
         hdrs_from_json(&hdrs, v[2].text.p, v[2].text.len, NULL);
     struct client_request q = {
-        .way = query && *RPC ? CLIENT_ASK : CLIENT_STORE,
+        .way = query ? CLIENT_ASK : CLIENT_STORE,
         .subject = subject,
         .id = v[3].text.p,
         .hdrs = &hdrs,

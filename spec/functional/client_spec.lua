@@ -410,6 +410,32 @@ describe("a script", function()
     end)
   end)
 
+  it("asks queries without a stream, and hears at once when nobody serves them", function()
+    open { no_host = true }
+    finally(function() host.close(stage) end)
+    local sub = stage.client:subscribe(stage.prefix .. "rpc.jobs.nothing")
+    local _, finish = start [[
+      local q = backend.queries
+      print(json { q.nothing { requestId = "q 1" }, try(q.count, { params = { tag = "x" }, timeout = { minutes = 5 } }),
+        try(q.nothing, { timeout = { ms = 100 } }) }) ]]
+    for i = 1, 2 do
+      local m = proc.eventually(function() return stage.client:next(sub, 20) end, 20000, "a request")
+      assert.equal("q 1", m.headers["RBF-Request-Id"])
+      assert.is_nil(m.headers["Reply-To"])
+      stage.client:publish {
+        subject = m.reply, data = i < 2 and '{"code":"OVERLOADED","message":"later"}' or "[1]",
+        headers = { ["Status-Code"] = i < 2 and 503 or 200 },
+      }
+    end
+    local got = finish()
+    assert.same({ 1 }, got[1])
+    assert.equal(503, got[2].status)
+    assert.equal(("nobody serves '%srpc.jobs.count.x': does a host of this app run, under this subject prefix?")
+      :format(stage.prefix), got[2].message)
+    assert.equal(504, got[3].status)
+    assert.matches("within 100 ms$", got[3].message)
+  end)
+
   it("finds the rbf dev that runs in its folder, and the app that one serves", function()
     open { no_host = true }
     local log = stage.dir .. "/dev.log"
