@@ -12,6 +12,7 @@
 #include <uv.h>
 
 struct alone;
+struct http;
 struct task;
 struct intake;
 struct lane;
@@ -47,6 +48,7 @@ struct host {
     struct outbox *outbox;
     struct sweeper *sweeper;
     struct alone *alone;
+    struct http *http;    /* NULL until a handler sends a request */
     struct list tasks;    /* struct task.node: everything in hand */
     struct task *running; /* hash by request id: mutations under way */
     struct lane *lanes;   /* hash by operation */

@@ -225,6 +225,7 @@ void run_start(struct run *r, struct host *h, struct gen *g, const struct call_r
                void (*cb)(struct run *r, enum run_end end), void *arg) {
     memset(r, 0, sizeof *r);
     r->h = h;
+    r->req = req;
     r->conn = conn;
     r->begin = begin;
     r->cb = cb;

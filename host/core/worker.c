@@ -12,6 +12,7 @@
 #include "core/sweeper.h"
 #include "core/task.h"
 #include "pg/migrate.h"
+#include "web/http.h"
 #include "wire/ctl.h"
 #include <signal.h>
 #include <stdlib.h>
@@ -108,6 +109,7 @@ static void close_all(void *arg) {
     outbox_delete(h->outbox);
     alone_delete(h->alone);
     intake_delete(h->intake);
+    http_delete(h->http);
     uv_walk(&w->loop, on_close_walk, w);
 }
 

@@ -2,6 +2,7 @@
 local host = require "rbf.host"
 local define = require "rbf.define"
 local errors = require "rbf.errors"
+local http = require "rbf.http"
 local log = require "rbf.log"
 local scheduler = require "rbf.scheduler"
 local util = require "rbf.util"
@@ -15,6 +16,7 @@ local rbf = {
   retry = errors.retry,
   Error = errors.Error,
   raw = scheduler.raw,
+  http = http,
   log = log,
   null = host.null,
   op = where.op,
