@@ -26,7 +26,8 @@ static char *origin_of(const char *url, struct err *err) {
     if (rc)
         err_set(err, ERR_INVALID, "the URL cannot be read (%s)", curl_url_strerror(rc));
     else if (strcmp(scheme, "http") && strcmp(scheme, "https"))
-        err_set(err, ERR_INVALID, "'%.20s:' URLs are not for it, http and https are", scheme);
+        err_set(err, ERR_INVALID, "it begins with %.20s://, only http:// and https:// can be asked",
+                scheme);
     else
         origin = xasprintf("%s://%s:%s", scheme, host, port);
     for (char *p = origin; p && *p; p++)

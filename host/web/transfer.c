@@ -150,7 +150,6 @@ const char *transfer_location(const struct transfer *t) {
 static const char *code_of(CURLcode rc) {
     switch (rc) {
     case CURLE_URL_MALFORMAT:
-    case CURLE_UNSUPPORTED_PROTOCOL:
         return "HTTP_URL";
     case CURLE_COULDNT_RESOLVE_HOST:
         return "HTTP_RESOLVE";

@@ -18,6 +18,10 @@ int getaddrinfo(const char *node, const char *service, const struct addrinfo *hi
     pthread_mutex_lock(&lock);
     if (!real)
         *(void **)&real = dlsym(RTLD_NEXT, "getaddrinfo");
+    if (!strcmp(node, "absent.test")) {
+        pthread_mutex_unlock(&lock);
+        return EAI_NONAME;
+    }
     bool slow = !strcmp(node, "slow.test");
     asked += slow;
     pthread_cond_broadcast(&changed);
@@ -57,9 +61,18 @@ static void test_slow_resolver(void **state) {
     assert_int_equal(ended, 0);
 }
 
+static void test_no_such_host(void **state) {
+    struct got g;
+    fetch(&g, (struct http_request){.url = "http://absent.test/?token=1"});
+    assert_string_equal(g.message,
+                        "GET http://absent.test:80: Could not resolve host: absent.test");
+    assert_fails(&g, "HTTP_RESOLVE");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_slow_resolver, webtest_begin, webtest_end),
+        cmocka_unit_test_setup_teardown(test_no_such_host, webtest_begin, webtest_end),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     pthread_mutex_lock(&lock);
