@@ -4,6 +4,7 @@
 
 ---@class rbf
 ---@field z rbf.z
+---@field http rbf.http requests to other services
 ---@field log rbf.log
 ---@field null userdata JSON null where nil cannot stand: list slots, record values, SQL NULL in insert
 ---@field op rbf.op operators for where
