@@ -229,6 +229,14 @@ describe("rbf.http", function()
     local letter = stage.db:query "SELECT * FROM rbf_dead_letters WHERE request_id = 'short'"[1]
     assert.matches("timeout", letter.error_message)
     assert.matches("app/http.lua:%d+", letter.error_traceback)
+    assert.equal(2, #web:requests "/hold/short")
+    web:release "short" -- nobody may hear it any more
+    for _ = 1, 3 do
+      assert.equal("released", call("call", { url = web.url .. "/hold/short" }).body)
+    end
+    assert.truthy(proc.stat(running:workers()[1]))
+    assert.equal(0, running:stop())
+    start()
   end)
 
   it("is waited for when the host is told to end", function()
