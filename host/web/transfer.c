@@ -87,8 +87,8 @@ static void put_method(CURL *easy, const struct hop *hop) {
     curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, m);
 }
 
-/* Without CAPATH libcurl keeps the store it has read: reading the system's takes 25 ms, which the
- * loop would stand still for each connection. */
+/* With a CAPATH (Debian presets one) libcurl reads all CAs again for each connection, and the loop
+ * stands still meanwhile: 18 ms measured. Without it the store is kept: 0.5 ms. */
 static void put_trust(CURL *easy, const char *ca_file) {
     curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
     if (ca_file)

@@ -2,6 +2,7 @@
 #include "httpd.h"
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <pthread.h>
@@ -332,6 +333,8 @@ static void *conn_main(void *arg) {
 static void accept_one(struct httpd *s, int fd) {
     pthread_t thread;
     struct conn *c = calloc(1, sizeof *c);
+    int on = 1; /* head and body are two writes: the second would wait for an ACK */
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     c->s = s;
     c->fd = fd;
     pthread_mutex_lock(&s->lock);
