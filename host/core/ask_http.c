@@ -4,7 +4,8 @@
  * message, code (none: it was not asked rightly).
  *
  * Whatever is not a GET or HEAD carries "Idempotency-Key: <request id>/<n>", n counting the
- * requests of this run: the same when the handler runs again. */
+ * requests of this run: the same when the handler runs again. An onError hook counts for itself,
+ * as "<request id>/onError/<n>"; scripts send none. */
 #include "base/jsonval.h"
 #include "core/ask.h"
 #include "web/http.h"
@@ -52,9 +53,11 @@ static int read_headers(struct hdrs *h, const struct call_value *v, struct err *
 }
 
 static void add_key(struct run *r, struct hdrs *h, const char *method) {
-    if (!strcmp(method, "GET") || !strcmp(method, "HEAD") || hdrs_get(h, "Idempotency-Key"))
+    if (!strcmp(method, "GET") || !strcmp(method, "HEAD") || hdrs_get(h, "Idempotency-Key") ||
+        !r->req->request_id)
         return;
-    char *key = xasprintf("%s/%d", r->req->request_id, r->http_calls);
+    char *key =
+        xasprintf("%s/%s%d", r->req->request_id, r->req->failure ? "onError/" : "", r->http_calls);
     hdrs_add(h, "Idempotency-Key", key);
     free(key);
 }

@@ -160,6 +160,24 @@ describe("rbf.http", function()
       assert.same({ "mine" }, keys(web, "/echo?own"))
     end)
 
+    it("in onError hooks too, another", function()
+      assert.equal(409, stage:call("jobs.alarm", { url = web.url .. "/echo" }, { id = "alarm" }).status)
+      assert.same({ "alarm/1" }, keys(web, "/echo?work"))
+      assert.same({ "alarm/onError/1" }, keys(web, "/echo?alarm"))
+    end)
+
+    it("but from no script", function()
+      proc.write_file(stage.dir .. "/script.lua", ([[
+        local rbf = require "rbf"
+        local res = rbf.http.request { method = "POST", url = "%s", body = "hi" }
+        print(res.status, res.body)]]):format(web.url .. "/echo?script"))
+      local code, out, err = host.rbf("exec", "--app", stage.app, "--nats-url", stage.nats.url, "script.lua",
+        { cwd = stage.dir })
+      assert.equal(0, code, err)
+      assert.equal("200\thi\n", out)
+      assert.same({ "none" }, keys(web, "/echo?script"))
+    end)
+
     it("that is the same after the worker was killed", function()
       local request = stage.client:start {
         subject = stage:subject("jobs", "call"), id = "killed",

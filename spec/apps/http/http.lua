@@ -75,7 +75,16 @@ local plain = app:mutation("jobs", { path = "plain", input = any, handler = func
   r.db:insert("notes", { id = r.msg.requestId })
 end })
 
+-- Both the handler and its hook send something; neither may be taken for the other.
+local watched = app:middleware { onError = function(r)
+  request { method = "POST", url = r.input.url .. "?alarm" }
+end }
+local alarm = watched:mutation("jobs", { path = "alarm", input = any, handler = function(r)
+  request { method = "POST", url = r.input.url .. "?work" }
+  rbf.fail { status = 409, code = "NO" }
+end })
+
 return {
-  call = call, ask = ask, uncaught = uncaught, binary = binary, json = json, conflict = conflict, again = again,
+  alarm = alarm, call = call, ask = ask, uncaught = uncaught, binary = binary, json = json, conflict = conflict, again = again,
   short = short, inside = inside, plain = plain,
 }
