@@ -39,6 +39,8 @@ static const struct row rows[] = {
      "DIR", "where rbf dev keeps its servers' data"},
     {"replyPrefixes", "reply-prefixes", "RBF_REPLY_PREFIXES", CONFIGVAL_PREFIXES,
      AT(reply_prefixes), "", 0, 0, true, "A.,B.", "subjects replies may go to besides inboxes"},
+    {"httpCaFile", "http-ca-file", "RBF_HTTP_CA_FILE", CONFIGVAL_TEXT, AT(http_ca_file), NULL, 0, 0,
+     true, "FILE", "CAs (PEM) that rbf.http trusts instead of the system's"},
     {"workers", "workers", "RBF_WORKERS", CONFIGVAL_INT, AT(workers), "1", 1, 256, true, "N",
      "worker processes"},
     {"connections", "connections", "RBF_CONNECTIONS", CONFIGVAL_INT, AT(connections), "16", 1, 1000,

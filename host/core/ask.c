@@ -7,6 +7,7 @@ static const struct ask *const all[] = {
     &ask_namespace,
     &ask_client_send,
     &ask_client_wait,
+    &ask_http,
 };
 
 const struct ask *ask_find(const char *name) {

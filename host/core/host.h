@@ -12,6 +12,7 @@
 #include <uv.h>
 
 struct alone;
+struct http;
 struct task;
 struct client;
 struct intake;
@@ -55,6 +56,7 @@ struct host {
     struct sweeper *sweeper;
     struct alone *alone;
     struct client *client; /* of rbf exec */
+    struct http *http;     /* NULL until a handler sends a request */
     struct list tasks;     /* struct task.node: everything in hand */
     struct task *running;  /* hash by request id: mutations under way */
     struct lane *lanes;    /* hash by operation */

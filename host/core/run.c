@@ -220,6 +220,7 @@ void run_start(struct run *r, struct host *h, struct gen *g, const struct call_r
                void (*cb)(struct run *r, enum run_end end), void *arg) {
     memset(r, 0, sizeof *r);
     r->h = h;
+    r->req = req;
     r->conn = conn;
     r->begin = lazy ? lazy->begin : NULL;
     r->conn_by_ms = lazy ? lazy->conn_by_ms : 0;

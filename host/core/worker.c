@@ -14,6 +14,7 @@
 #include "core/sweeper.h"
 #include "core/task.h"
 #include "pg/migrate.h"
+#include "web/http.h"
 #include "wire/ctl.h"
 #include <signal.h>
 #include <stdlib.h>
@@ -118,6 +119,7 @@ static void close_all(void *arg) {
     alone_delete(h->alone);
     gateway_delete(h->gateway);
     intake_delete(h->intake);
+    http_delete(h->http);
     uv_walk(&w->loop, on_close_walk, w);
 }
 

@@ -4,6 +4,7 @@
 
 ---@class rbf
 ---@field z rbf.z
+---@field http rbf.http requests to other services
 ---@field log rbf.log
 ---@field backend rbf.Backend for scripts (rbf exec)
 ---@field null rbf.Null JSON null where nil cannot stand: list slots, record values, SQL NULL in insert
