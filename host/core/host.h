@@ -12,10 +12,12 @@
 #include <uv.h>
 
 struct alone;
+struct backlog;
 struct task;
 struct intake;
 struct lane;
 struct outbox;
+struct purge;
 struct sweeper;
 
 /* Counted from the worker's start; in its last log line. */
@@ -35,6 +37,9 @@ struct stats {
     uint64_t published; /* outbox rows stored in NATS after their commit */
     uint64_t swept;     /* outbox rows the sweeper published */
     uint64_t held;      /* +WPI sent */
+    uint64_t purged;    /* results deleted after their retention */
+    /* a gauge: how long the oldest due outbox row waits, 0 when none does */
+    uint64_t oldest_due_ms;
 };
 
 struct host {
@@ -46,6 +51,8 @@ struct host {
     struct intake *intake;
     struct outbox *outbox;
     struct sweeper *sweeper;
+    struct purge *purge;
+    struct backlog *backlog;
     struct alone *alone;
     struct list tasks;    /* struct task.node: everything in hand */
     struct task *running; /* hash by request id: mutations under way */
