@@ -36,6 +36,7 @@ struct sweeper {
     struct pgconn *conn;
     struct pgpool_waiter waiter;
     int64_t asked_wall; /* when the database was asked for its time */
+    int64_t best_trip;  /* ms of the trip that last set the clock, plus one a sweep since */
     struct row *rows;
     int n, waiting;
     int64_t next_due; /* ms epoch; 0: none known */
@@ -158,7 +159,13 @@ static void add_refusal(struct sweeper *s, const struct row *r) {
 
 static void write_outcome(struct sweeper *s) {
     struct buf ids = {0};
+    bool lasting =
+        false; /* else a crash means one more publication: not worth waiting for a disk */
     pgarray_open(&ids);
+    for (int i = 0; i < s->n; i++)
+        lasting = lasting || s->rows[i].refused;
+    if (!lasting)
+        pgconn_add(s->conn, "SET LOCAL synchronous_commit = off", 0, NULL, 0);
     for (int i = 0; i < s->n; i++) {
         if (s->rows[i].stored)
             pgarray_add(&ids, s->rows[i].id);
@@ -255,13 +262,17 @@ static void take_rows(struct sweeper *s, const struct pgres *res) {
     }
 }
 
-/* The database's clock decides what is due; half the round trip is the best guess of the rest. */
+/* The database's clock decides what is due; half the round trip is the best guess of the rest, and
+ * the better the shorter it was: slow ones are believed only when there have been no others. */
 static void take_time(struct sweeper *s, const struct pgres *res) {
     int64_t now = clock_wall_ms();
     int64_t theirs = strtoll(pgres_value(res, 0, 0, NULL), NULL, 10);
     const char *next = pgres_value(res, 0, 1, NULL);
-    if (now - s->asked_wall < 50) /* a slow answer says little */
+    int64_t trip = now - s->asked_wall;
+    if (trip <= ++s->best_trip) {
+        s->best_trip = trip;
         clock_set_db_offset(theirs - (s->asked_wall + now) / 2);
+    }
     s->next_due = next ? strtoll(next, NULL, 10) : 0;
 }
 
@@ -327,6 +338,7 @@ static void sweep(void *arg) {
 struct sweeper *sweeper_new(struct host *h) {
     struct sweeper *s = xcalloc(1, sizeof *s);
     s->h = h;
+    s->best_trip = 50;
     return s;
 }
 
