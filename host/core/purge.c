@@ -15,8 +15,9 @@
 #define SUSPECTS_MS (7 * 86400000LL)
 #define BATCH 1000
 #define BATCH_TEXT "1000"
-#define REST 4 /* a pause is so many times as long as the batch before it was: a fifth of one CPU  \
-                */
+#define REST                                                                                       \
+    4 /* a pause is so many times as long as the batch before it was: a fifth of one CPU           \
+       */
 
 /* Dead rows at the index's left end are not read again by the batches after the first: each begins
  * where the last ended ($3). The lock is the transaction's, as a session's would cost the pool its
@@ -32,6 +33,9 @@
 #define PARKED                                                                                     \
     " AND NOT EXISTS (SELECT FROM rbf_outbox o WHERE o.namespace = $1::text"                       \
     " AND o.source_request_id = t.request_id AND o.headers ? 'RBF-First-Seen')"
+
+/* Looks in vain before it is said: NATS may forbid what stream_oldest asks. */
+#define IN_VAIN 10
 
 enum kind { RESULTS, LETTERS, SUSPECTS, KINDS };
 static const char *const batch_sql[KINDS] = {
@@ -49,6 +53,7 @@ struct purge {
     int64_t before[KINDS]; /* ms epoch: what is older goes; 0: nothing */
     int64_t from;          /* where the last batch ended */
     int64_t gone[KINDS];
+    int in_vain;
     enum kind kind;
     uint64_t began_ms; /* monotonic, of the batch */
 };
@@ -130,9 +135,10 @@ static void on_conn(struct pgconn *c, const struct err *err, void *arg) {
     snprintf(from, sizeof from, "%" PRId64, p->from);
     p->began_ms = clock_mono_ms();
     pgconn_add(c, "BEGIN ISOLATION LEVEL READ COMMITTED", 0, NULL, 0);
-    pgconn_add(c, "SET LOCAL synchronous_commit = off", 0, NULL, 0); /* what a crash brings back */
-    pgconn_add(c, batch_sql[p->kind], 3,                             /* is purged again */
-               (const char *const[]){p->h->cfg->namespace_, before, from}, 0);
+    /* what a crash of the server brings back is purged again */
+    pgconn_add(c, "SET LOCAL synchronous_commit = off", 0, NULL, 0);
+    pgconn_add(c, batch_sql[p->kind], 3, (const char *const[]){p->h->cfg->namespace_, before, from},
+               0);
     pgconn_add(c, "COMMIT", 0, NULL, 0);
     pgconn_sync(c);
     pgconn_send(c, on_batch, p);
@@ -155,10 +161,13 @@ static void on_oldest(int64_t oldest_ms, const struct err *err, void *arg) {
     struct purge *p = arg;
     const struct config *c = p->h->cfg;
     if (err) {
-        log_debug("nothing is purged now", LOG_S("error", err->msg));
+        if (++p->in_vain == IN_VAIN)
+            log_warn("nothing is purged: NATS does not tell its oldest message",
+                     LOG_S("error", err->msg));
         rest(p);
         return;
     }
+    p->in_vain = 0;
     int64_t bound = earlier(p->look.now, earlier(oldest_ms, p->look.published));
     p->before[RESULTS] = c->results_retention_ms ? bound - c->results_retention_ms : 0;
     p->before[LETTERS] = c->dead_retention_ms ? p->look.now - c->dead_retention_ms : 0;
