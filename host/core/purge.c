@@ -15,9 +15,9 @@
 #define SUSPECTS_MS (7 * 86400000LL)
 #define BATCH 1000
 #define BATCH_TEXT "1000"
-#define REST                                                                                       \
-    4 /* a pause is so many times as long as the batch before it was: a fifth of one CPU           \
-       */
+/* A pause is so many times as long as the batch before it was, but at least this. */
+#define REST 4
+#define LEAST_REST_MS 10
 
 /* Dead rows at the index's left end are not read again by the batches after the first: each begins
  * where the last ended ($3). The lock is the transaction's, as a session's would cost the pool its
@@ -95,6 +95,11 @@ static void finish(struct purge *p) {
 
 /* --- batches --- */
 
+static void pause_batches(struct purge *p) {
+    int64_t ms = (int64_t)(clock_mono_ms() - p->began_ms) * REST;
+    after(p, ms > LEAST_REST_MS ? ms : LEAST_REST_MS, next_batch);
+}
+
 static void next_kind(struct purge *p) {
     p->from = 0;
     p->kind++;
@@ -121,7 +126,7 @@ static void on_batch(struct pgconn *c, const struct pgflight *f, void *arg) {
     if (err)
         finish(p);
     else if (n == BATCH)
-        after(p, (int64_t)(clock_mono_ms() - p->began_ms) * REST, next_batch);
+        pause_batches(p);
     else
         next_kind(p);
 }
