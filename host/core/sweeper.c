@@ -127,7 +127,7 @@ static void add_refusal(struct sweeper *s, const struct row *r) {
     const char *ns = s->h->cfg->namespace_;
     if (r->attempts + 1 < s->h->cfg->max_attempts) {
         snprintf(next, sizeof next, "%" PRId64,
-                 clock_db_ms() + retry_delay_ms(s->h->cfg, r->attempts + 1));
+                 clock_db_ms() + retry_delay_ms(s->h->cfg, NULL, r->attempts + 1));
         pgconn_add(s->conn,
                    "UPDATE rbf_outbox SET attempts = attempts + 1, next_try_at = $3"
                    " WHERE namespace = $1 AND id = $2",
@@ -159,12 +159,11 @@ static void add_refusal(struct sweeper *s, const struct row *r) {
 
 static void write_outcome(struct sweeper *s) {
     struct buf ids = {0};
-    bool lasting =
-        false; /* else a crash means one more publication: not worth waiting for a disk */
+    bool lasting = false;
     pgarray_open(&ids);
     for (int i = 0; i < s->n; i++)
         lasting = lasting || s->rows[i].refused;
-    if (!lasting)
+    if (!lasting) /* a crash means one more publication then: no reason to wait for a disk */
         pgconn_add(s->conn, "SET LOCAL synchronous_commit = off", 0, NULL, 0);
     for (int i = 0; i < s->n; i++) {
         if (s->rows[i].stored)
