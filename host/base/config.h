@@ -35,7 +35,12 @@ struct config {
     int64_t max_rpc_waiting;     /* --max-rpc-waiting, RBF_MAX_RPC_WAITING; 1000, each worker */
     bool sweeper;                /* --no-sweeper, RBF_SWEEPER=0; true */
     bool watch;                  /* --watch (run), RBF_WATCH; dev sets it */
-    unsigned char source[64];    /* enum config_source of each row, private */
+
+    /* purge; 0: for ever */
+    int64_t results_retention_ms; /* --results-retention 24h, RBF_RESULTS_RETENTION */
+    int64_t dead_retention_ms;    /* --dead-retention 720h, RBF_DEAD_RETENTION */
+
+    unsigned char source[64]; /* enum config_source of each row, private */
 };
 
 void config_init(struct config *c); /* defaults */

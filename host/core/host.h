@@ -13,12 +13,14 @@
 
 struct alone;
 struct http;
+struct backlog;
 struct task;
 struct client;
 struct intake;
 struct gateway;
 struct lane;
 struct outbox;
+struct purge;
 struct sweeper;
 
 /* Counted from the worker's start; in its last log line. */
@@ -42,6 +44,9 @@ struct stats {
     uint64_t rpc_busy;    /* of them, those told 503 */
     uint64_t rpc_dropped; /* without a reply subject that may be written to: not taken */
     uint64_t rpc_unknown; /* mutations of which nobody knows whether their stream has them */
+
+    uint64_t purged;        /* results deleted after their retention */
+    uint64_t oldest_due_ms; /* a gauge: how long the oldest due outbox row waits; 0: none does */
 };
 
 struct host {
@@ -54,6 +59,8 @@ struct host {
     struct gateway *gateway;
     struct outbox *outbox;
     struct sweeper *sweeper;
+    struct purge *purge;
+    struct backlog *backlog;
     struct alone *alone;
     struct client *client; /* of rbf exec */
     struct http *http;     /* NULL until a handler sends a request */

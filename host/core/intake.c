@@ -269,6 +269,19 @@ void intake_apply(struct intake *in, void (*cb)(const struct err *err, void *arg
     check_applied(in);
 }
 
+char **intake_streams(const struct intake *in) {
+    const struct gen *g = in->h->gen;
+    size_t n = (size_t)g->n_queues;
+    list_each(&in->queues, it) n++;
+    char **names = xcalloc(n + 1, sizeof *names);
+    n = 0;
+    list_each(&in->queues, it) names[n++] = xstrdup(container_of(it, struct queue, node)->stream);
+    for (int i = 0; i < g->n_queues; i++)
+        names[n++] = g->queues[i].stream ? xstrdup(g->queues[i].stream)
+                                         : default_stream(in->h, g->queues[i].name);
+    return names;
+}
+
 struct intake *intake_new(struct host *h) {
     struct intake *in = xcalloc(1, sizeof *in);
     in->h = h;

@@ -5,10 +5,12 @@
 #include "base/log.h"
 #include "core/after.h"
 #include "core/alone.h"
+#include "core/backlog.h"
 #include "core/gateway.h"
 #include "core/intake.h"
 #include "core/lane.h"
 #include "core/outbox.h"
+#include "core/purge.h"
 #include "core/reload.h"
 #include "core/run.h"
 #include "core/sweeper.h"
@@ -94,6 +96,7 @@ static void log_stopped(const struct host *h) {
              LOG_I("conflicts", s->conflicts), LOG_I("parked", s->parked), LOG_I("dead", s->dead),
              LOG_I("naks", s->naks), LOG_I("twins", s->twins), LOG_I("redelivered", s->redelivered),
              LOG_I("published", s->published), LOG_I("swept", s->swept), LOG_I("held", s->held),
+             LOG_I("purged", s->purged), LOG_I("oldest_due_ms", s->oldest_due_ms),
              LOG_I("rpc", s->rpc), LOG_I("rpc_busy", s->rpc_busy),
              LOG_I("rpc_dropped", s->rpc_dropped), LOG_I("rpc_unknown", s->rpc_unknown),
              LOG_I("in_hand", h->n_tasks));
@@ -115,6 +118,8 @@ static void close_all(void *arg) {
     if (h->pool)
         pgpool_delete(h->pool);
     sweeper_delete(h->sweeper);
+    purge_delete(h->purge);
+    backlog_delete(h->backlog);
     outbox_delete(h->outbox);
     alone_delete(h->alone);
     gateway_delete(h->gateway);
@@ -174,6 +179,8 @@ static void drain(struct worker *w) {
     intake_drain(h->intake);
     gateway_drain(h->gateway);
     sweeper_stop(h->sweeper);
+    purge_stop(h->purge);
+    backlog_stop(h->backlog);
     check_drained(w);
 }
 
@@ -230,6 +237,8 @@ static void on_queues_ready(const struct err *err, void *arg) {
     if (!w->started) {
         w->started = true;
         sweeper_start(w->h.sweeper);
+        purge_start(w->h.purge);
+        backlog_start(w->h.backlog);
     }
     gateway_apply(w->h.gateway, on_serving, w);
 }
@@ -276,6 +285,8 @@ static int start(struct worker *w, struct err *err) {
     h->outbox = outbox_new(h);
     h->alone = alone_new(h);
     h->sweeper = sweeper_new(h);
+    h->purge = purge_new(h);
+    h->backlog = backlog_new(h);
     h->gateway = gateway_new(h);
     h->intake = intake_new(h);
     intake_apply(h->intake, on_queues_ready, w);
