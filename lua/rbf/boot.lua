@@ -1,5 +1,6 @@
 --- What the host calls: load, run, classify.
 local host = require "rbf.host"
+local cron = require "rbf.cron"
 local define = require "rbf.define"
 local errors = require "rbf.errors"
 local loader = require "rbf.loader"
@@ -45,7 +46,7 @@ function _M.load()
       example = op.example, timeout = op.timeout or registry.queues[op.queue].timeout,
     }
   end
-  return { queues = registry.queue_list, ops = ops, options = options }
+  return { queues = registry.queue_list, ops = ops, crons = cron.plan(), options = options }
 end
 
 return _M
