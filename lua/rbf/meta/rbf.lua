@@ -5,6 +5,7 @@
 ---@class rbf
 ---@field z rbf.z
 ---@field log rbf.log
+---@field backend rbf.Backend for scripts (rbf exec)
 ---@field null userdata JSON null where nil cannot stand: list slots, record values, SQL NULL in insert
 ---@field op rbf.op operators for where
 ---@field all rbf.All all rows, as a where; all columns, in onConflict's update
@@ -13,7 +14,6 @@ local rbf = {}
 
 ---@alias rbf.Duration { ms?: number, seconds?: number, minutes?: number, hours?: number, days?: number }
 ---@alias rbf.Handler fun(r: rbf.Request): any
----@alias rbf.Middleware fun(r: rbf.Request): { ctx?: table }?
 
 ---@class rbf.QueueOptions
 ---@field subject? string default: the queue's name
@@ -24,14 +24,25 @@ local rbf = {}
 ---@field timeout? rbf.Duration of one run; 25 s
 ---@field concurrency? integer most runs at once
 ---@field replicas? integer of the stream
+---@field retry? rbf.RetryPolicy
 
----@param options { queues: table<string, rbf.QueueOptions>, context?: table, middleware?: rbf.Middleware }
+--- When a failed run comes again. What it leaves out is the queue's, or the host's settings.
+---@class rbf.RetryPolicy
+---@field maxAttempts? integer runs before it is a dead letter
+---@field backoff? "exponential"|"fixed"|rbf.Duration[] fixed: always `initial`; of a list the last one repeats
+---@field initial? rbf.Duration
+---@field max? rbf.Duration of the exponential waits
+---@field jitter? number share of a wait that is drawn at random: 0 to 1; 0.5 for exponential waits, else 0
+
+--- context: each run gets a copy (tables with a metatable are the same for all). modules: names of
+--- installed Lua and C modules that the app may require; "openssl" stands for openssl.hmac and so on, too.
+---@param options { queues: table<string, rbf.QueueOptions>, context?: table, middleware?: rbf.Middleware, modules?: string[] }
 ---@return rbf.App
 function rbf.defineBackend(options) end
 
 --- What main.lua returns. Options are the host's settings (db, nats, namespace, subjectPrefix, …).
 ---@param app rbf.App
----@param options? { context?: table, queues?: table<string, rbf.QueueOptions>, db?: string, nats?: string, [string]: any }
+---@param options? { context?: table, queues?: table<string, rbf.QueueOptions>, modules?: string[], db?: string, nats?: string, [string]: any }
 ---@return rbf.Backend
 function rbf.createBackend(app, options) end
 
@@ -96,15 +107,13 @@ function rbf.json.encode(v) end
 ---@return any # null is rbf.null
 function rbf.json.decode(text) end
 
----@class rbf.Backend
-
 ---@class rbf.App
 local App = {}
 
---- A new app whose operations run fn before their handlers.
----@param fn rbf.Middleware
+--- A new app whose operations run it around their handlers.
+---@param part rbf.Middleware
 ---@return rbf.App
-function App:middleware(fn) end
+function App:middleware(part) end
 
 ---@class rbf.Definition
 ---@field path string "users.get.$userId"
@@ -113,6 +122,8 @@ function App:middleware(fn) end
 ---@field handler rbf.Handler
 ---@field example? any an input that the schema takes: what `rbf dev` says to try
 ---@field timeout? rbf.Duration
+---@field retry? rbf.RetryPolicy mutations only; goes before the queue's
+---@field jit? boolean compile the handler: for long computations; the watchdog cannot stop it then
 ---@field name? string default: the key its file returns it under
 
 ---@param queue string
@@ -132,8 +143,8 @@ function App:query(queue, definition) end
 ---@field name? string
 
 ---@class rbf.Request
----@field ctx table|{ log: rbf.log } a fresh shallow copy for each run
----@field db rbf.Db
+---@field ctx table|{ log: rbf.log } a fresh copy for each run
+---@field db rbf.Db not in onError
 ---@field scheduler? rbf.Scheduler mutations only
 ---@field input any validated; as it was sent while middleware runs
 ---@field params table<string, string>
@@ -155,6 +166,7 @@ function App:query(queue, definition) end
 ---@field sqlstate? string
 ---@field details? any
 ---@field issues? rbf.Issue[]
+---@field requestId? string of a request that a script sent
 
 ---@class rbf.log
 local log = {}
