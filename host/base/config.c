@@ -64,6 +64,10 @@ static const struct row rows[] = {
      "1000", 1, 1000000, true, "N", "plain requests a worker has in hand; above it 503"},
     {"sweeper", "sweeper", "RBF_SWEEPER", CONFIGVAL_BOOL, AT(sweeper), "1", 0, 0, true, NULL,
      "publish what is due or was left behind"},
+    {"cron", "cron", "RBF_CRON", CONFIGVAL_BOOL, AT(cron), "1", 0, 0, true, NULL,
+     "fire the app's crons"},
+    {"cronLease", "cron-lease", "RBF_CRON_LEASE", CONFIGVAL_DURATION, AT(cron_lease_ms), "30s", 300,
+     DAY_MS, true, "TIME", "a version's crons stay in force when its hosts are gone"},
     {"watch", "watch", "RBF_WATCH", CONFIGVAL_BOOL, AT(watch), "0", 0, 0, false, NULL,
      "load edited files without a restart"},
 };

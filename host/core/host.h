@@ -19,6 +19,7 @@ struct gateway;
 struct lane;
 struct outbox;
 struct sweeper;
+struct cron;
 
 /* Counted from the worker's start; in its last log line. */
 struct stats {
@@ -36,6 +37,7 @@ struct stats {
     uint64_t redelivered;
     uint64_t published;   /* outbox rows stored in NATS after their commit */
     uint64_t swept;       /* outbox rows the sweeper published */
+    uint64_t crons;       /* slots of crons claimed */
     uint64_t held;        /* +WPI sent */
     uint64_t rpc;         /* plain requests taken */
     uint64_t rpc_busy;    /* of them, those told 503 */
@@ -53,6 +55,7 @@ struct host {
     struct gateway *gateway;
     struct outbox *outbox;
     struct sweeper *sweeper;
+    struct cron *cron;
     struct alone *alone;
     struct client *client; /* of rbf exec */
     struct list tasks;     /* struct task.node: everything in hand */

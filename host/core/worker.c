@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "core/after.h"
 #include "core/alone.h"
+#include "core/cron.h"
 #include "core/gateway.h"
 #include "core/intake.h"
 #include "core/lane.h"
@@ -91,8 +92,8 @@ static void log_stopped(const struct host *h) {
              LOG_I("failed", s->failed), LOG_I("expired", s->expired),
              LOG_I("conflicts", s->conflicts), LOG_I("parked", s->parked), LOG_I("dead", s->dead),
              LOG_I("naks", s->naks), LOG_I("twins", s->twins), LOG_I("redelivered", s->redelivered),
-             LOG_I("published", s->published), LOG_I("swept", s->swept), LOG_I("held", s->held),
-             LOG_I("rpc", s->rpc), LOG_I("rpc_busy", s->rpc_busy),
+             LOG_I("published", s->published), LOG_I("swept", s->swept), LOG_I("crons", s->crons),
+             LOG_I("held", s->held), LOG_I("rpc", s->rpc), LOG_I("rpc_busy", s->rpc_busy),
              LOG_I("rpc_dropped", s->rpc_dropped), LOG_I("rpc_unknown", s->rpc_unknown),
              LOG_I("in_hand", h->n_tasks));
 }
@@ -112,6 +113,7 @@ static void close_all(void *arg) {
         bus_delete(h->bus); /* what waited for an answer is told, while there is who listens */
     if (h->pool)
         pgpool_delete(h->pool);
+    cron_delete(h->cron);
     sweeper_delete(h->sweeper);
     outbox_delete(h->outbox);
     alone_delete(h->alone);
@@ -153,7 +155,7 @@ static void check_drained(struct worker *w) {
         gateway_give_up(h->gateway);
     }
     if (late || (!h->n_tasks && gateway_idle(h->gateway) && outbox_idle(h->outbox) &&
-                 sweeper_idle(h->sweeper)))
+                 sweeper_idle(h->sweeper) && cron_idle(h->cron)))
         say_last_word(w);
 }
 
@@ -170,6 +172,7 @@ static void drain(struct worker *w) {
     w->drain_deadline_ms = clock_mono_ms() + (uint64_t)h->cfg->shutdown_timeout_ms;
     intake_drain(h->intake);
     gateway_drain(h->gateway);
+    cron_stop(h->cron);
     sweeper_stop(h->sweeper);
     check_drained(w);
 }
@@ -227,7 +230,9 @@ static void on_queues_ready(const struct err *err, void *arg) {
     if (!w->started) {
         w->started = true;
         sweeper_start(w->h.sweeper);
+        cron_start(w->h.cron);
     }
+    cron_wake(w->h.cron);
     gateway_apply(w->h.gateway, on_serving, w);
 }
 
@@ -273,6 +278,7 @@ static int start(struct worker *w, struct err *err) {
     h->outbox = outbox_new(h);
     h->alone = alone_new(h);
     h->sweeper = sweeper_new(h);
+    h->cron = cron_new(h);
     h->gateway = gateway_new(h);
     h->intake = intake_new(h);
     intake_apply(h->intake, on_queues_ready, w);

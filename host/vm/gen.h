@@ -42,14 +42,14 @@ struct gen_op {
 };
 
 struct gen_cron {
-    char *name;              /* unique; "jobs.users.cleanup" unless app:cron says */
-    char *spec_text, *tz;    /* as written; "UTC" */
-    struct cronspec spec;    /* the same, read */
+    char *name;           /* unique; "jobs.users.cleanup" unless app:cron says */
+    char *spec_text, *tz; /* as written; "UTC" */
+    struct cronspec spec; /* the same, read */
     struct zone *zone;
-    char *missed;            /* "once" or "skip" */
-    char *subject;           /* of the request, without the app's subjectPrefix */
-    char *data;              /* its input as JSON; NULL: null */
-    char *file;              /* "users.lua:30" */
+    char *missed;  /* "once" or "skip" */
+    char *subject; /* of the request, without the app's subjectPrefix */
+    char *data;    /* its input as JSON; NULL: null */
+    char *file;    /* "users.lua:30" */
 };
 
 struct gen {

@@ -50,15 +50,10 @@ int vm_ref(struct vm *vm, lua_State *L);
 void vm_unref(struct vm *vm, int ref);
 
 /* The lists of C functions, one a file; vm.c puts them all into the table rbf.host. */
-<<<<<<< HEAD
-extern const luaL_Reg api_host[], api_json[], api_db[], api_ask[], api_sched[], api_log[],
-    api_cron[];
-=======
 extern const luaL_Reg api_host[], api_json[], api_db[], api_ask[], api_sched[], api_log[];
-extern const luaL_Reg api_module[];
+extern const luaL_Reg api_module[], api_cron[];
 /* Keeps what modules from outside the app may use, before it is taken from the state. */
 void api_module_keep(lua_State *L);
->>>>>>> main
 /* Sets rbf.host's constants (null, array_mt, …); table at the top of the stack. */
 void api_host_constants(struct vm *vm);
 
