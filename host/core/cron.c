@@ -172,7 +172,7 @@ static void on_conn(struct pgconn *conn, const struct err *err, void *arg) {
     const struct cronsql q = {conn, c->h->cfg, c->gen->version};
     c->beating = !c->since || !until_beat(c);
     if (c->beating)
-        cronsql_beat(&q, c->since, c->deployed);
+        cronsql_beat(&q, c->since, c->deployed, (int64_t)(clock_mono_ms() - c->h->deployed_ms));
     cronsql_look(&q);
     pgconn_send(conn, on_looked, c);
 }

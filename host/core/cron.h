@@ -8,9 +8,9 @@
  *
  * Versions: each worker registers its app's version in rbf_cron_versions and says every so often
  * that it is alive. In force is, of the versions alive, the one that was deployed last: whose first
- * worker came last, or to which a host reloaded last. Only its workers define, claim and remove. A
- * version unheard of for cron_lease_ms is dead (its hosts were rolled back, say); one that comes
- * again after that has been deployed anew.
+ * host came last, or to which a host reloaded last. Only its workers define, claim and remove. A
+ * version unheard of for cron_lease_ms is dead (its hosts were rolled back, say); a host that comes
+ * with it after that deploys it anew, a worker that is only started again does not.
  *
  * Time: the database's clock decides what is due, and is asked before each claim; a monotonic timer
  * waits. A slot up to CRON_GRACE_MS late fires as usual. Older ones were missed: of them all the

@@ -27,23 +27,25 @@ static void add(const struct cronsql *q, const char *sql, int n, const char *con
     pgconn_sync(q->conn);
 }
 
-/* since is unlike any other version's and not before it, whatever the clock did. A worker that
- * knows its version's since brings it back, should nobody have been able to say that it is alive.
- */
-void cronsql_beat(const struct cronsql *q, int64_t known, bool deployed) {
-    struct number lease, since;
+/* A version's since is when the first of its living hosts came with it; young ones come behind all
+ * others even if the clock has gone back. A worker that knows it brings it back, should nobody have
+ * been able to say that the version is alive. */
+void cronsql_beat(const struct cronsql *q, int64_t known, bool deployed, int64_t age_ms) {
+    struct number lease, since, age;
     add(q,
         "INSERT INTO rbf_cron_versions AS v (namespace, code_version, since, seen_at)"
-        " SELECT $1, $2, COALESCE($4::bigint, GREATEST(" NOW ", 1 + (SELECT max(o.since) FROM"
-        " rbf_cron_versions o WHERE o.namespace = $1 AND o.code_version <> $2))), " NOW
+        " SELECT $1, $2, COALESCE($4::bigint, GREATEST(" NOW " - $6::bigint,"
+        " (SELECT 1 + max(o.since) FROM rbf_cron_versions o WHERE o.namespace = $1"
+        " AND o.code_version <> $2 AND $6::bigint < $3::bigint))), " NOW
         " ON CONFLICT (namespace, code_version) DO UPDATE SET since = CASE"
         " WHEN $5::boolean THEN EXCLUDED.since"
         " WHEN $4::bigint IS NOT NULL THEN GREATEST(v.since, $4::bigint)"
         " WHEN " ALIVE " THEN v.since ELSE EXCLUDED.since END, seen_at = EXCLUDED.seen_at"
         " RETURNING since",
-        5,
+        6,
         (const char *const[]){q->cfg->namespace_, q->version, text(&lease, q->cfg->cron_lease_ms),
-                              known ? text(&since, known) : NULL, deployed ? "true" : "false"});
+                              known ? text(&since, known) : NULL, deployed ? "true" : "false",
+                              text(&age, age_ms)});
 }
 
 void cronsql_look(const struct cronsql *q) {

@@ -14,8 +14,9 @@ struct cronsql {
 };
 
 /* One statement: says that the version is alive; its row is `since`. known: what that was when last
- * asked, 0 when it was not. deployed: it is new now, whatever is known of it. */
-void cronsql_beat(const struct cronsql *q, int64_t known, bool deployed);
+ * asked, 0 when it was not. deployed: a reload made it so age_ms ago, whatever is known of it; else
+ * its host came with it that long ago. */
+void cronsql_beat(const struct cronsql *q, int64_t known, bool deployed, int64_t age_ms);
 /* Two: (now, version in force or NULL), and rbf_crons for cronsql_rows. */
 void cronsql_look(const struct cronsql *q);
 /* n rows; the caller frees the list, whose texts are the result's. */

@@ -50,7 +50,8 @@ struct host {
     struct config *cfg;
     struct bus *bus;
     struct pgpool *pool;
-    struct gen *gen; /* the live generation; tasks hold their own */
+    struct gen *gen;      /* the live generation; tasks hold their own */
+    uint64_t deployed_ms; /* its files were read (monotonic; by the supervisor, once for all) */
     struct intake *intake;
     struct gateway *gateway;
     struct outbox *outbox;

@@ -354,9 +354,12 @@ static void on_built(uint32_t number, const struct gen *g, const struct err *err
 }
 
 /* One pointer is swapped; what is under way keeps its own generation. */
-static void go_live(struct worker *w, uint32_t number) {
-    struct gen *g = reload_take(w->reload, number), *old = w->h.gen;
+static void go_live(struct worker *w, const struct ctl_frame *f) {
+    struct gen *g = reload_take(w->reload, f->number), *old = w->h.gen;
     struct err err;
+    char *since = xmemdup(f->payload, f->len);
+    w->h.deployed_ms = strtoull(since, NULL, 10);
+    free(since);
     if (!g || w->h.draining) {
         if (g)
             gen_unref(g);
@@ -377,7 +380,7 @@ static void on_frame(struct worker *w, const struct ctl_frame *f) {
         reload_prepare(w->reload, f->number, f->payload, f->len);
         return;
     case CTL_COMMIT:
-        go_live(w, f->number);
+        go_live(w, f);
         return;
     case CTL_ABORT:
         reload_drop(w->reload);

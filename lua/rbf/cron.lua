@@ -99,7 +99,7 @@ function _M.add(spec, op, options)
   util.check_keys(options, option_keys, "app:cron")
   local tz = options.tz == nil and "UTC" or util.check_type(options.tz, "string", "app:cron: tz")
   local ok, why = host.check_cron(spec, tz)
-  if not ok then misuse("app:%s", why) end
+  if not ok then misuse("app:%s", why:find "^cron '" and why or "cron: " .. why) end
   local cron = {
     spec = spec, tz = tz, at = errors.here(),
     name = check_name(options.name == nil and (type(op) == "string" and op or op_key(op)) or options.name),
