@@ -13,8 +13,9 @@ local App = {}
 ---@field missed? "once"|"skip" of slots that nobody was there to fire: the latest (default), or none
 
 --- Runs a mutation at the times a spec names, each once however many hosts there are. Its request id
---- is "cron:<name>:<slot>".
----@param spec string "minute hour day-of-month month day-of-week", six fields with seconds first, or @yearly @annually @monthly @weekly @daily @midnight @hourly
+--- is "cron:<name>:<slot>". A spec is "minute hour day-of-month month day-of-week", or six fields with
+--- seconds first, or one of @yearly @annually @monthly @weekly @daily @midnight @hourly.
+---@param spec string
 ---@param op rbf.Operation|string a mutation, or the "queue.path" of one
 ---@param options? rbf.CronOptions
 ---@return string name

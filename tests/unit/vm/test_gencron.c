@@ -53,8 +53,9 @@ static void bad(void **state) {
         "app:cron('@daily', op, { params = { to = 'x' }, input = { n = 0.5 } })",
         "/srv/app/op.lua:4: cron 'events.mail.$to': what it gives events.mail.$to does not fit: "
         "Invalid input: n: Invalid input: expected int, received number");
-    refused("app:cron('@daily', op, { input = { n = 1 } })",
-            "/srv/app/op.lua:4: cron 'events.mail.$to': parameter 'to' of path 'mail.$to' is missing");
+    refused(
+        "app:cron('@daily', op, { input = { n = 1 } })",
+        "/srv/app/op.lua:4: cron 'events.mail.$to': parameter 'to' of path 'mail.$to' is missing");
     refused(
         "app:cron('@daily', 'events.mial.$to')",
         "/srv/app/op.lua:4: cron 'events.mial.$to': no operation 'events.mial.$to', did you mean "
