@@ -72,6 +72,10 @@ static const struct row rows[] = {
     {"deadRetention", "dead-retention", "RBF_DEAD_RETENTION", CONFIGVAL_DURATION,
      AT(dead_retention_ms), "720h", 0, 3650 * (int64_t)DAY_MS, true, "TIME",
      "a dead letter is kept; 0 for ever"},
+    {"cron", "cron", "RBF_CRON", CONFIGVAL_BOOL, AT(cron), "1", 0, 0, true, NULL,
+     "fire the app's crons"},
+    {"cronLease", "cron-lease", "RBF_CRON_LEASE", CONFIGVAL_DURATION, AT(cron_lease_ms), "30s", 300,
+     DAY_MS, true, "TIME", "a version's crons stay in force when its hosts are gone"},
     {"watch", "watch", "RBF_WATCH", CONFIGVAL_BOOL, AT(watch), "0", 0, 0, false, NULL,
      "load edited files without a restart"},
 };

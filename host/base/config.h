@@ -33,6 +33,8 @@ struct config {
     int64_t retry_max_ms;        /* --retry-max 5m, RBF_RETRY_MAX */
     int64_t orphan_after_ms;     /* --orphan-after 5s, RBF_ORPHAN_AFTER: sweeper, rows due now */
     int64_t max_rpc_waiting;     /* --max-rpc-waiting, RBF_MAX_RPC_WAITING; 1000, each worker */
+    int64_t cron_lease_ms;       /* --cron-lease 30s, RBF_CRON_LEASE */
+    bool cron;                   /* --no-cron, RBF_CRON=0; true */
     bool sweeper;                /* --no-sweeper, RBF_SWEEPER=0; true */
     bool watch;                  /* --watch (run), RBF_WATCH; dev sets it */
 

@@ -3,11 +3,7 @@
 #include <string.h>
 
 static const struct ask *const all[] = {
-    &ask_sleep,
-    &ask_namespace,
-    &ask_client_send,
-    &ask_client_wait,
-    &ask_http,
+    &ask_sleep, &ask_namespace, &ask_client_send, &ask_client_wait, &ask_http,
 };
 
 const struct ask *ask_find(const char *name) {

@@ -22,6 +22,7 @@ struct lane;
 struct outbox;
 struct purge;
 struct sweeper;
+struct cron;
 
 /* Counted from the worker's start; in its last log line. */
 struct stats {
@@ -39,6 +40,7 @@ struct stats {
     uint64_t redelivered;
     uint64_t published;   /* outbox rows stored in NATS after their commit */
     uint64_t swept;       /* outbox rows the sweeper published */
+    uint64_t crons;       /* slots of crons claimed */
     uint64_t held;        /* +WPI sent */
     uint64_t rpc;         /* plain requests taken */
     uint64_t rpc_busy;    /* of them, those told 503 */
@@ -54,13 +56,15 @@ struct host {
     struct config *cfg;
     struct bus *bus;
     struct pgpool *pool;
-    struct gen *gen; /* the live generation; tasks hold their own */
+    struct gen *gen;      /* the live generation; tasks hold their own */
+    uint64_t deployed_ms; /* its files were read (monotonic; by the supervisor, once for all) */
     struct intake *intake;
     struct gateway *gateway;
     struct outbox *outbox;
     struct sweeper *sweeper;
     struct purge *purge;
     struct backlog *backlog;
+    struct cron *cron;
     struct alone *alone;
     struct client *client; /* of rbf exec */
     struct http *http;     /* NULL until a handler sends a request */

@@ -6,6 +6,7 @@
 #include "core/after.h"
 #include "core/alone.h"
 #include "core/backlog.h"
+#include "core/cron.h"
 #include "core/gateway.h"
 #include "core/intake.h"
 #include "core/lane.h"
@@ -95,11 +96,11 @@ static void log_stopped(const struct host *h) {
              LOG_I("failed", s->failed), LOG_I("expired", s->expired),
              LOG_I("conflicts", s->conflicts), LOG_I("parked", s->parked), LOG_I("dead", s->dead),
              LOG_I("naks", s->naks), LOG_I("twins", s->twins), LOG_I("redelivered", s->redelivered),
-             LOG_I("published", s->published), LOG_I("swept", s->swept), LOG_I("held", s->held),
-             LOG_I("purged", s->purged), LOG_I("oldest_due_ms", s->oldest_due_ms),
-             LOG_I("rpc", s->rpc), LOG_I("rpc_busy", s->rpc_busy),
-             LOG_I("rpc_dropped", s->rpc_dropped), LOG_I("rpc_unknown", s->rpc_unknown),
-             LOG_I("in_hand", h->n_tasks));
+             LOG_I("published", s->published), LOG_I("swept", s->swept), LOG_I("crons", s->crons),
+             LOG_I("held", s->held), LOG_I("purged", s->purged),
+             LOG_I("oldest_due_ms", s->oldest_due_ms), LOG_I("rpc", s->rpc),
+             LOG_I("rpc_busy", s->rpc_busy), LOG_I("rpc_dropped", s->rpc_dropped),
+             LOG_I("rpc_unknown", s->rpc_unknown), LOG_I("in_hand", h->n_tasks));
 }
 
 static void close_all(void *arg) {
@@ -117,6 +118,7 @@ static void close_all(void *arg) {
         bus_delete(h->bus); /* what waited for an answer is told, while there is who listens */
     if (h->pool)
         pgpool_delete(h->pool);
+    cron_delete(h->cron);
     sweeper_delete(h->sweeper);
     purge_delete(h->purge);
     backlog_delete(h->backlog);
@@ -161,7 +163,7 @@ static void check_drained(struct worker *w) {
         gateway_give_up(h->gateway);
     }
     if (late || (!h->n_tasks && gateway_idle(h->gateway) && outbox_idle(h->outbox) &&
-                 sweeper_idle(h->sweeper)))
+                 sweeper_idle(h->sweeper) && cron_idle(h->cron)))
         say_last_word(w);
 }
 
@@ -178,6 +180,7 @@ static void drain(struct worker *w) {
     w->drain_deadline_ms = clock_mono_ms() + (uint64_t)h->cfg->shutdown_timeout_ms;
     intake_drain(h->intake);
     gateway_drain(h->gateway);
+    cron_stop(h->cron);
     sweeper_stop(h->sweeper);
     purge_stop(h->purge);
     backlog_stop(h->backlog);
@@ -239,7 +242,9 @@ static void on_queues_ready(const struct err *err, void *arg) {
         sweeper_start(w->h.sweeper);
         purge_start(w->h.purge);
         backlog_start(w->h.backlog);
+        cron_start(w->h.cron);
     }
+    cron_wake(w->h.cron);
     gateway_apply(w->h.gateway, on_serving, w);
 }
 
@@ -287,6 +292,7 @@ static int start(struct worker *w, struct err *err) {
     h->sweeper = sweeper_new(h);
     h->purge = purge_new(h);
     h->backlog = backlog_new(h);
+    h->cron = cron_new(h);
     h->gateway = gateway_new(h);
     h->intake = intake_new(h);
     intake_apply(h->intake, on_queues_ready, w);
@@ -362,10 +368,13 @@ static void on_built(uint32_t number, const struct gen *g, const struct err *err
 }
 
 /* One pointer is swapped; what is under way keeps its own generation. */
-static void go_live(struct worker *w, uint32_t number) {
+static void go_live(struct worker *w, const struct ctl_frame *f) {
     (void)FAILPOINT("reload.before_live");
-    struct gen *g = reload_take(w->reload, number), *old = w->h.gen;
+    struct gen *g = reload_take(w->reload, f->number), *old = w->h.gen;
     struct err err;
+    char *since = xmemdup(f->payload, f->len);
+    w->h.deployed_ms = strtoull(since, NULL, 10);
+    free(since);
     if (!g || w->h.draining) {
         if (g)
             gen_unref(g);
@@ -386,7 +395,7 @@ static void on_frame(struct worker *w, const struct ctl_frame *f) {
         reload_prepare(w->reload, f->number, f->payload, f->len);
         return;
     case CTL_COMMIT:
-        go_live(w, f->number);
+        go_live(w, f);
         return;
     case CTL_ABORT:
         reload_drop(w->reload);

@@ -6,7 +6,7 @@ local host = require "rbf.host"
 local registry = require "rbf.registry"
 
 -- Functions of objects that only exist while a script waits for a host: their own specs have them.
-local elsewhere = { ["rbf.ClientOperation"] = true, ["rbf.SentRequest"] = true }
+local elsewhere = { ["rbf.HttpAnswer"] = true, ["rbf.ClientOperation"] = true, ["rbf.SentRequest"] = true }
 -- rbf.op["in"] and so on are the same functions as in_: annotations cannot write them with a dot.
 local keywords = { ["in"] = true, ["and"] = true, ["or"] = true, ["not"] = true }
 
