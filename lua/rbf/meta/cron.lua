@@ -1,4 +1,4 @@
----@meta rbf
+---@meta _
 -- Annotations of app:cron.
 -- luacheck: ignore 241
 
