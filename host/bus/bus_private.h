@@ -4,6 +4,7 @@
 #define RBF_BUS_PRIVATE_H
 #include "base/list.h"
 #include "bus/bus_adapter.h"
+#include "bus/probes.h"
 #include "bus/waits.h"
 
 struct bus {
@@ -15,10 +16,11 @@ struct bus {
     size_t inbox_len;
     size_t max_payload;
     struct waits waits;
-    uv_timer_t tick; /* each second: what the pulls must look after */
-    struct list pulls;
+    struct probes probes;    /* with tell_nobody */
+    uv_timer_t tick;         /* each second: what the pulls must look after */
+    struct list pulls, subs; /* struct pull.node, struct bus_sub.node */
     unsigned last_pull;
-    bool up, closing;
+    bool up, closing, tell_nobody;
     int open_handles; /* the last one to close frees the bus */
     void (*on_change)(bool up, void *arg);
     void (*on_closed)(const struct err *why, void *arg);
@@ -51,6 +53,11 @@ void pulls_orphan(struct bus *b); /* the bus goes, its pulls stay to be deleted 
 void pulls_status(struct bus *b, const char *token, const struct bus_msg *m);
 /* A stream's message; taken. One for no pull is given back to the stream. */
 void pulls_message(struct bus *b, struct bus_msg *m);
+
+/* bus_sub.c, called by bus.c */
+void subs_read(struct bus *b);   /* hands over what has come */
+void subs_up(struct bus *b);     /* after a reconnect */
+void subs_delete(struct bus *b); /* the connection is closed */
 
 /* Calls cb (with a timeout, to be ignored) from the loop, soon: for errors found inside a call. */
 uint64_t bus_later(struct bus *b, bus_cb cb, void *arg);
