@@ -106,6 +106,22 @@ describe("app:cron", function()
     assert.equal(last, stage.db:value "SELECT last_slot FROM rbf_crons", "--no-cron claimed a slot")
   end)
 
+  it("fires each slot once though workers die right before and after claims", function()
+    local log = stage.dir .. "/failpoints"
+    for seed = 1, 2 do
+      stage:start {
+        binary = host.binary() .. "-fault", no_wait = true,
+        env = { RBF_FAILPOINT = "cron.before_claim:kill@0.2,cron.after_claim:kill@0.2", RBF_FAILPOINT_LOG = log,
+          RBF_FAILPOINT_SEED = tostring(seed) },
+      }
+    end
+    local rows = proc.eventually(function()
+      local text = proc.read_file(log) or ""
+      return #fired "tick" >= 6 and text:find "before_claim kill" and text:find "after_claim kill" and fired "tick"
+    end, 90000, "faults of both kinds, and firings")
+    assert_each_once(rows)
+  end)
+
   it("does not run a slot twice that is claimed again, as after a jump of the clock", function()
     local running = stage:start()
     await_fired("tick", 4)
