@@ -306,11 +306,12 @@ static void on_first(const struct http_answer *a, const struct http_error *e, vo
 static void test_callbacks_may_do_anything(void **state) {
     struct got g = {0};
     struct http_error e;
+    send_path(&victim, "/hold/c");
     struct http_request req = {
         .method = "GET", .url = webtest_url("/bytes/1"), .timeout_ms = LONG_MS, .max_bytes = 10};
-    send_path(&victim, "/hold/c");
     g.call = http_send(http, &req, on_first, &g, &e);
     await_got(&g);
+    assert_body(&g, "x");
     await_got(&follower);
     assert_body(&follower, "xxxx");
     got_free(&follower);

@@ -54,7 +54,7 @@ static inline int webtest_end(void **state) {
     return 0;
 }
 
-static inline char *webtest_url(const char *path) { /* of one call at a time */
+static inline char *webtest_url(const char *path) { /* until the next one is asked for */
     static char url[4096];
     snprintf(url, sizeof url, "http://127.0.0.1:%d%s", httpd_port(server), path);
     return url;
