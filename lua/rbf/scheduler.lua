@@ -131,6 +131,11 @@ function methods:cancel(id)
   local named = host.id_of(id)
   local row = is_uuid(id) and id:lower() or named
   if checked_or_false(host.cancel(row)) or checked_or_false(host.cancel(named)) then return true end
+  return _M.delete_rows(row, named)
+end
+
+--- Deletes a row that is not due, by either id; was there one? (`rbf test` has its own.)
+function _M.delete_rows(row, named)
   local _, namespace = host.ask "namespace"
   local ok, message, sqlstate = host.sql(cancel_row, namespace, row, named)
   if ok == nil then
