@@ -61,8 +61,8 @@ function _M.take(effects)
 end
 
 --- For a run that may fail: what it cancels comes back.
-function _M.mark() return { unpack(session.state.pending) } end
-function _M.back(pending) session.state.pending = pending end
+function _M.mark() return { { unpack(session.state.pending) }, { unpack(session.state.scheduled) } } end
+function _M.back(mark) session.state.pending, session.state.scheduled = mark[1], mark[2] end
 
 local function remove(list, one)
   for i, other in ipairs(list) do

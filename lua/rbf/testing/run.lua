@@ -112,7 +112,7 @@ end
 
 local function run_once(op, request, commit)
   begin(op, commit)
-  local pending = queue.mark()
+  local mark = queue.mark()
   http.begin(request.id)
   local ok, word, status, body, a, b, c, d, e = with_context(op, request.context, function()
     return host.ask("test.run", request.subject, request.input, request.headers, request.id, request.attempt or 1,
@@ -122,14 +122,14 @@ local function run_once(op, request, commit)
   if word == "done" then
     local done, message, sqlstate = finish(op, commit, b)
     if not done then
-      queue.back(pending)
+      queue.back(mark)
       return false, of_sql(message, sqlstate), sqlstate == "40001" or sqlstate == "40P01"
     end
     if op.type == "mutation" then queue.take(host.decode(a), request) end
     return true, host.decode(body)
   end
   undo(commit)
-  queue.back(pending)
+  queue.back(mark)
   if word == "unknown" then raise("no operation has the subject '%s'", request.subject) end
   if word == "conflict" then return false, nil, true end
   return false, of_answer(status, body, a, b, c, d, e)
