@@ -77,10 +77,9 @@ static int migrate(const struct test *t, struct err *err) {
 /* What is in it is worth nothing: no crash has to be survived. */
 static int hurry(const struct test *t, struct err *err) {
     return admin(t,
-                 (const char *const[]){"ALTER SYSTEM SET fsync = off",
-                                       "ALTER SYSTEM SET synchronous_commit = off",
-                                       "ALTER SYSTEM SET full_page_writes = off",
-                                       "SELECT pg_reload_conf()", NULL},
+                 (const char *const[]){
+                     "ALTER SYSTEM SET fsync = off", "ALTER SYSTEM SET synchronous_commit = off",
+                     "ALTER SYSTEM SET full_page_writes = off", "SELECT pg_reload_conf()", NULL},
                  err);
 }
 

@@ -42,8 +42,8 @@ static const struct command commands[] = {
      "annotations of the app for editors; --stdout", "--output= --stdout"},
     {"exec", cmd_exec, "exec [FLAGS] SCRIPT.lua [ARGS]",
      "run a script as a client of the app; --app APP_DIR", "--app="},
-    {"test", cmd_test, "test [PATH…]", "run specs (busted) inside the host; --filter PATTERN, -o TAP",
-     CMD_TEST_FLAGS},
+    {"test", cmd_test, "test [PATH…]",
+     "run specs (busted) inside the host; --filter PATTERN, -o TAP", CMD_TEST_FLAGS},
     {"worker", cmd_worker, NULL, NULL, ""},
 };
 #define N_COMMANDS (sizeof commands / sizeof *commands)

@@ -109,9 +109,13 @@ static void answer_done(struct trial *t) {
     struct call *c = run_take_call(&t->run);
     struct buf effects = {0};
     put_effects(&effects, c);
-    struct call_value v[] = {ask_flag(true), text_of("done"), ask_number(200),
-                             ask_text(c->result, c->result_len), text_of(effects.p),
-                             ask_flag(pgconn_touched(spec->conn) || pgconn_scope_changed(spec->conn))};
+    struct call_value v[] = {
+        ask_flag(true),
+        text_of("done"),
+        ask_number(200),
+        ask_text(c->result, c->result_len),
+        text_of(effects.p),
+        ask_flag(pgconn_touched(spec->conn) || pgconn_scope_changed(spec->conn))};
     run_close(&t->run);
     trial_free(t);
     run_answer(spec, v, 6);
@@ -224,14 +228,15 @@ static int read_request(struct trial *t, const struct call_value *args, struct e
     t->input = jsonval_read(args[INPUT].text.p, args[INPUT].text.len, err);
     if (!t->input || hdrs_from_json(&t->hdrs, args[HEADERS].text.p, args[HEADERS].text.len, err))
         return -1;
-    t->req = (struct call_request){.op = router_match(t->spec->h->gen->router, t->subject, &t->params),
-                                   .subject = t->subject,
-                                   .request_id = t->id,
-                                   .hdrs = &t->hdrs,
-                                   .params = &t->params,
-                                   .input = t->input,
-                                   .attempt = (int)args[ATTEMPT].number,
-                                   .timestamp = (int64_t)args[TIME].number};
+    t->req =
+        (struct call_request){.op = router_match(t->spec->h->gen->router, t->subject, &t->params),
+                              .subject = t->subject,
+                              .request_id = t->id,
+                              .hdrs = &t->hdrs,
+                              .params = &t->params,
+                              .input = t->input,
+                              .attempt = (int)args[ATTEMPT].number,
+                              .timestamp = (int64_t)args[TIME].number};
     return 0;
 }
 
@@ -252,8 +257,8 @@ static void start(struct run *r, const struct call_value *args, int n) {
         struct call_value v[] = {ask_flag(true), text_of("unknown")};
         run_answer(r, v, 2);
     } else {
-        run_start(&t->run, r->h, r->h->gen, &t->req, r->conn, NULL,
-                  (uint64_t)op_of(t)->timeout_ms, on_ran, t);
+        run_start(&t->run, r->h, r->h->gen, &t->req, r->conn, NULL, (uint64_t)op_of(t)->timeout_ms,
+                  on_ran, t);
     }
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* specs - runs the specs of an app (rbf test): a script in the app's own state, as in script.h, that
- * has a connection to PostgreSQL and may run operations on it. No NATS. Blocking: it has a loop of
- * its own. */
+/* specs - runs the specs of an app (rbf test): a script in the app's own state, as in script.h,
+ * that has a connection to PostgreSQL and may run operations on it. No NATS. Blocking: it has a
+ * loop of its own. */
 #ifndef RBF_SPECS_H
 #define RBF_SPECS_H
 #include "base/config.h"

@@ -89,7 +89,7 @@ struct failure {
 };
 
 const char *failure_kind_name(enum failure_kind kind); /* "permanent", … */
-void failure_free(struct failure *f); /* what it points to */
+void failure_free(struct failure *f);                  /* what it points to */
 void failure_copy(struct failure *to, const struct failure *from);
 
 struct effect { /* one call to the scheduler */

@@ -16,9 +16,11 @@ static void open_libraries(lua_State *L) {
 
 /* Specs and what runs them are plain Lua programs. The app has its own globals by now. */
 static void open_all(lua_State *L) {
-    static const luaL_Reg all[] = {
-        {"", luaopen_base}, {LUA_DBLIBNAME, luaopen_debug}, {LUA_IOLIBNAME, luaopen_io},
-        {LUA_OSLIBNAME, luaopen_os}, {NULL, NULL}};
+    static const luaL_Reg all[] = {{"", luaopen_base},
+                                   {LUA_DBLIBNAME, luaopen_debug},
+                                   {LUA_IOLIBNAME, luaopen_io},
+                                   {LUA_OSLIBNAME, luaopen_os},
+                                   {NULL, NULL}};
     for (const luaL_Reg *lib = all; lib->func; lib++) {
         lua_pushcfunction(L, lib->func);
         lua_pushstring(L, lib->name);

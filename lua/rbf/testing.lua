@@ -179,7 +179,7 @@ local function call(t, kind, verb, op, options)
   return nil, value
 end
 
---- Runs a mutation to its end: its result; or nil and { code, status, message, issues, … }, with
+--- Runs a mutation to its end: its result (rbf.null when there is none); or nil and { code, status, message, issues, … }, with
 --- all it did undone.
 function T:mutate(op, options) return call(self, "mutation", "mutate", op, options) end
 

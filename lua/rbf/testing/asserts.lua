@@ -95,7 +95,7 @@ local function scheduled(state, arguments)
   local wanted = name .. (next(what) and " " .. show(what) or "") .. (when.after and (" after %d ms"):format(when.after) or "")
     .. (when.at and (" at %d"):format(when.at) or "")
   local list = session.state.scheduled
-  state.failure_message = ("Expected %s to be %sscheduled. %s"):format(wanted, state.mod and "" or "un", listing(list))
+  state.failure_message = ("Expected %s %sto be scheduled. %s"):format(wanted, state.mod and "" or "not ", listing(list))
   for _, e in ipairs(list) do
     if is_it(e, name, what, when) then return true end
   end
@@ -111,15 +111,15 @@ end
 --- assert.published(subject, payload)
 local function published(state, arguments)
   local subject, payload = arguments[1], arguments[2]
-  local parts = {}
-  for _, m in ipairs(session.state.published) do
-    if m.subject == subject and (arguments.n < 2 or fits(payload, m.raw or m.payload)) then return true end
-    parts[#parts + 1] = "  " .. m.subject .. " " .. show(m.raw or m.payload)
+  local parts, found = {}, false
+  for i, m in ipairs(session.state.published) do
+    found = found or m.subject == subject and (arguments.n < 2 or fits(payload, m.raw or m.payload))
+    parts[i] = "  " .. m.subject .. " " .. show(m.raw or m.payload)
   end
-  state.failure_message = ("Expected a message to %s%s. %s"):format(tostring(subject),
+  state.failure_message = ("Expected %s message to %s%s. %s"):format(state.mod and "a" or "no", tostring(subject),
     arguments.n > 1 and " " .. show(payload) or "",
     parts[1] and "Published was:\n" .. table.concat(parts, "\n") or "Nothing was published.")
-  return false
+  return found
 end
 
 for name, fn in pairs { scheduled = scheduled, nothing_scheduled = nothing_scheduled, published = published } do

@@ -10,7 +10,7 @@ local session = require "rbf.testing.session"
 
 local _M = {}
 
-local MAX_RUNS = 10000
+local MAX_RUNS = 2000
 
 local function bytes(hex)
   return (hex:gsub("%x%x", function(two) return string.char(tonumber(two, 16)) end))

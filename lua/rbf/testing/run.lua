@@ -143,10 +143,7 @@ function _M.run(op, request, commit)
     local ok, value, again = run_once(op, request, commit)
     local why = http.unexpected()
     if why then error(why, 0) end
-    if not again then
-      if ok and value == host.null then value = nil end
-      return ok, value
-    end
+    if not again then return ok, value end
   end
   return false, failure {
     kind = "error", status = 500, code = "CONCURRENCY_CONFLICT", message = "too many concurrent changes of the same rows",

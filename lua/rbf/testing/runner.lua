@@ -145,7 +145,7 @@ return function(_, _, args)
   real_require "rbf.testing"
   package.loaded["busted.core"] = function() return adapt(core(), session) end
   local ended = {}
-  os.exit = function(code) error(setmetatable({ code = code }, ended), 0) end
+  os.exit = function(code) error(setmetatable({ code = code }, ended), 0) end -- luacheck: ignore
   arg = { [0] = "rbf test", unpack(args) } -- luacheck: ignore
   local run = assert(load("local run = require 'busted.runner'; return (run({ standalone = false }))", "=rbf-test"))
   local ok, e = pcall(run)
