@@ -14,6 +14,18 @@ describe("without a database", function()
     assert.error_matches(function() notes.auth(r) end, "who are you")
   end)
 
+  it("has what its annotations name", function()
+    local f = assert(io.open "lua/rbf/meta/testing.lua")
+    local text, t, n = f:read "*a", require("rbf.testing").load(), 0
+    f:close()
+    for name in text:gmatch "\nfunction T:([%w_]+)" do
+      assert.is_function(t[name], name)
+      n = n + 1
+    end
+    assert.equal(9, n)
+    assert.is_function(t.http.reply)
+  end)
+
   it("checks a schema", function()
     assert.is_true(notes.add.input:safeParse({ key = helper.key }).success)
     assert.is_false(notes.add.input:safeParse({}).success)
