@@ -2,6 +2,7 @@
 --- the app's files (require "users"), everything of Lua, and rbf.testing.
 local host = require "rbf.host"
 local loader = require "rbf.loader"
+local sandbox = require "rbf.sandbox"
 
 local real_require, load, pcall = require, load, pcall
 
@@ -127,6 +128,8 @@ local function prepare(root)
   package.preload.ffi = host.unlocked().ffi
   for _, path in ipairs(host.files()) do app_files[path] = true end
   _G.require = new_require(root)
+  local safe = sandbox.new(_G.require).coroutine -- the host's waits pass through a spec's coroutines
+  for _, name in ipairs { "resume", "wrap" } do coroutine[name] = safe[name] end -- luacheck: ignore
   package.loaded.io, package.loaded.os, package.loaded.debug = io, os, debug
 end
 

@@ -110,6 +110,18 @@ describe("isolation", function()
     it("does not pile up", function() assert.equal(2, count()) end)
   end)
 
+  it("holds in a coroutine of the spec's, too", function()
+    local results = {}
+    local co = coroutine.wrap(function()
+      results[1] = assert(t:mutate "jobs.notes.name.mine").name
+      coroutine.yield(1)
+      results[2] = count()
+    end)
+    assert.equal(1, co())
+    co()
+    assert.same({ "mine", 2 }, results)
+  end)
+
   it("survives a statement that fails", function()
     assert.has_error(function() t.db:insert("names", { name = "set up" }) end)
     assert.equal(1, count())
@@ -118,6 +130,13 @@ end)
 
 describe("and after that", function()
   it("nothing is left", function() assert.equal(0, count()) end)
+end)
+
+describe("a connection that breaks", function()
+  local function kill() t.db:query "SELECT pg_terminate_backend(pg_backend_pid())" end
+
+  it("fails the spec", function() assert.has_error(kill) end)
+  it("and no other", function() assert.equal(0, count()) end)
 end)
 
 describe("factories", function()
