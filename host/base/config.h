@@ -21,6 +21,8 @@ struct config {
     char *log_format;     /* --log-format json|pretty, RBF_LOG_FORMAT; NULL: by terminal */
     char *state_dir;      /* --state-dir, RBF_STATE_DIR: of rbf dev; NULL: .rbf in the folder */
     char *http_ca_file;   /* --http-ca-file, RBF_HTTP_CA_FILE: instead of the system's; NULL */
+    char *redact_headers; /* --redact-headers a,b, RBF_REDACT_HEADERS: not kept in dead letters */
+    char *dead_subject;   /* --dead-subject S, RBF_DEAD_SUBJECT: told of each dead letter; NULL */
     char *reply_prefixes; /* --reply-prefixes a.,b., RBF_REPLY_PREFIXES: besides inboxes; "" */
     int64_t workers;      /* --workers, RBF_WORKERS; 1 */
     int64_t connections;  /* --connections, RBF_CONNECTIONS: to PostgreSQL, each worker; 16 */
