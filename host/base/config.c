@@ -54,6 +54,8 @@ static const struct row rows[] = {
      "before the second attempt, doubled for each later one"},
     {"retryMax", "retry-max", "RBF_RETRY_MAX", CONFIGVAL_DURATION, AT(retry_max_ms), "5m", 1,
      30 * (int64_t)DAY_MS, true, "TIME", "between attempts at most"},
+    {"watchdog", "watchdog", "RBF_WATCHDOG", CONFIGVAL_DURATION, AT(watchdog_ms), "1s", 0, DAY_MS,
+     false, "TIME", "a handler may compute without waiting; 0 for ever"},
     {"orphanAfter", "orphan-after", "RBF_ORPHAN_AFTER", CONFIGVAL_DURATION, AT(orphan_after_ms),
      "5s", 1, DAY_MS, true, "TIME", "age of a due outbox row before the sweeper takes it"},
     {"sweeper", "sweeper", "RBF_SWEEPER", CONFIGVAL_BOOL, AT(sweeper), "1", 0, 0, true, NULL,

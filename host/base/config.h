@@ -27,6 +27,7 @@ struct config {
     int64_t unknown_grace_ms;    /* --unknown-grace 3s, RBF_UNKNOWN_GRACE */
     int64_t max_attempts;        /* --max-attempts, RBF_MAX_ATTEMPTS; 10 */
     int64_t retry_initial_ms;    /* --retry-initial 100ms, RBF_RETRY_INITIAL */
+    int64_t watchdog_ms;         /* --watchdog 1s, RBF_WATCHDOG; 0: off */
     int64_t retry_max_ms;        /* --retry-max 5m, RBF_RETRY_MAX */
     int64_t orphan_after_ms;     /* --orphan-after 5s, RBF_ORPHAN_AFTER: sweeper, rows due now */
     bool sweeper;                /* --no-sweeper, RBF_SWEEPER=0; true */

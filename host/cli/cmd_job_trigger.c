@@ -3,7 +3,6 @@
 #include "base/jsonval.h"
 #include "bus/bus.h"
 #include "cli/cli.h"
-#include "ops/services.h"
 #include "wire/subject.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -89,23 +88,6 @@ static int trigger(const char *nats_url, const char *subject, const char *id, co
     return t.code;
 }
 
-/* Flags and environment first; else the `rbf dev` that runs in this folder. */
-static int find_servers(struct cli *c, char **prefix, struct err *err) {
-    struct services_dev dev;
-    *prefix = xstrdup(c->cfg.subject_prefix);
-    if (c->cfg.nats_url)
-        return 0;
-    if (services_find(c->cfg.state_dir, &dev, err))
-        return -1;
-    c->cfg.nats_url = xstrdup(dev.nats_url);
-    if (!**prefix) {
-        free(*prefix);
-        *prefix = xstrdup(dev.subject_prefix);
-    }
-    services_dev_free(&dev);
-    return 0;
-}
-
 static int check(const char *target, const char *json, struct err *err) {
     json_t *v = jsonval_read(json, strlen(json), err);
     if (!v)
@@ -118,23 +100,17 @@ static int check(const char *target, const char *json, struct err *err) {
 
 int cmd_job_trigger(struct cli *c) {
     struct err err;
-    char *prefix = NULL;
+    const char *own_id = cli_flag(c, "--request-id");
     if (c->argc < 1 || c->argc > 2)
         return cli_fail("usage: rbf job:trigger QUEUE.PATH [JSON], as in rbf job:trigger "
                         "jobs.users.create '{\"email\":\"ada@example.com\",\"name\":\"Ada\"}'");
-    if (c->own_flag && !*c->own_flag)
-        return cli_fail("--request-id needs a value: --request-id ID");
     const char *json = c->argc == 2 ? c->argv[1] : "null";
-    if (check(c->argv[0], json, &err) || find_servers(c, &prefix, &err)) {
-        free(prefix);
+    if (check(c->argv[0], json, &err) || cli_find_servers(c, &c->cfg.nats_url, &err))
         return cli_fail("%s", err.msg);
-    }
-    char *subject = xasprintf("%s%s", prefix, c->argv[0]);
+    char *subject = xasprintf("%s%s", c->cfg.subject_prefix, c->argv[0]);
     char fresh[ID_TEXT];
     id_v7(fresh);
-    const char *id = c->own_flag ? c->own_flag : fresh;
-    int code = trigger(c->cfg.nats_url, subject, id, json);
+    int code = trigger(c->cfg.nats_url, subject, own_id ? own_id : fresh, json);
     free(subject);
-    free(prefix);
     return code;
 }

@@ -14,7 +14,7 @@ struct ask {
     void (*cancel)(struct run *r);
 };
 
-extern const struct ask ask_sleep;
+extern const struct ask ask_sleep, ask_namespace;
 
 /* NULL when there is no such question. */
 const struct ask *ask_find(const char *name);

@@ -11,6 +11,7 @@
 #include "vm/gen.h"
 #include <uv.h>
 
+struct alone;
 struct task;
 struct intake;
 struct lane;
@@ -45,6 +46,7 @@ struct host {
     struct intake *intake;
     struct outbox *outbox;
     struct sweeper *sweeper;
+    struct alone *alone;
     struct list tasks;    /* struct task.node: everything in hand */
     struct task *running; /* hash by request id: mutations under way */
     struct lane *lanes;   /* hash by operation */

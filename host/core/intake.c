@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "bus/stream.h"
 #include "core/after.h"
+#include "core/alone.h"
 #include "core/task.h"
 #include <stdlib.h>
 #include <string.h>
@@ -50,7 +51,7 @@ static int room(const struct queue *q) {
     int64_t most = 2 * h->cfg->connections;
     if (q->concurrency && q->concurrency < most)
         most = q->concurrency;
-    if (h->draining || !q->live || !pgpool_up(h->pool))
+    if (h->draining || !q->live || !pgpool_up(h->pool) || alone_wanted(h->alone))
         return 0;
     return most > q->in_hand ? (int)most - q->in_hand : 0;
 }

@@ -9,15 +9,6 @@
 
 static void step(struct run *r, enum call_event event);
 
-static void failure_free(struct failure *f) {
-    free(f->code);
-    free(f->message);
-    free(f->details);
-    free(f->internal);
-    free(f->traceback);
-    memset(f, 0, sizeof *f);
-}
-
 static void stop_asking(struct run *r) {
     if (r->asking)
         r->asking->cancel(r);
@@ -200,6 +191,8 @@ static void step(struct run *r, enum call_event event) {
             fail_timeout(r);
         } else if (r->conn) {
             send_statement(r);
+        } else if (!r->begin) { /* lua/rbf refuses it before; nothing runs outside a transaction */
+            fail_own(r, FAIL_ERROR, "there is no database here");
         } else {
             r->waiting_conn = true;
             pgpool_acquire(r->h->pool, &r->waiter, 0, on_conn, r);
@@ -244,6 +237,12 @@ void run_close(struct run *r) {
     call_delete(r->call);
     r->call = NULL;
     failure_free(&r->own);
+}
+
+struct call *run_take_call(struct run *r) {
+    struct call *c = r->call;
+    r->call = NULL;
+    return c;
 }
 
 /* A run that waits for SQL ends when the cancelled flight does; one that waits for a connection is

@@ -40,14 +40,16 @@ struct run {
 };
 
 /* Starts gen's operation for req. conn NULL: a lazy run that begins with `begin` on a connection of
- * its own, which the owner releases (r->conn, if not NULL, after the end). cb comes from inside or
- * later. The call belongs to r until run_close. */
+ * its own (begin NULL, too: a run without a database), which the owner releases (r->conn, if not
+ * NULL, after the end). cb comes from inside or later. The call belongs to r until run_close. */
 void run_start(struct run *r, struct host *h, struct gen *g, const struct call_request *req,
                struct pgconn *conn, const char *begin, uint64_t timeout_ms,
                void (*cb)(struct run *r, enum run_end end), void *arg);
 /* The answer to the question under way, for core/ask_*.c; v is borrowed. */
 void run_answer(struct run *r, const struct call_value *v, int n);
 void run_close(struct run *r); /* frees the call; r may be started again */
+/* After the end: the call is the caller's now, to be deleted. */
+struct call *run_take_call(struct run *r) NODISCARD;
 void run_check_deadlines(struct host *h);
 /* Adds what gives the open transaction limits that fit timeout_ms, where the session's do not. */
 void run_add_limits(struct pgconn *c, int64_t timeout_ms);

@@ -126,7 +126,7 @@ static void add_refusal(struct sweeper *s, const struct row *r) {
     const char *ns = s->h->cfg->namespace_;
     if (r->attempts + 1 < s->h->cfg->max_attempts) {
         snprintf(next, sizeof next, "%" PRId64,
-                 clock_db_ms() + retry_delay_ms(s->h->cfg, r->attempts + 1));
+                 clock_db_ms() + retry_delay_ms(s->h->cfg, NULL, r->attempts + 1));
         pgconn_add(s->conn,
                    "UPDATE rbf_outbox SET attempts = attempts + 1, next_try_at = $3"
                    " WHERE namespace = $1 AND id = $2",

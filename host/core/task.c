@@ -4,6 +4,7 @@
 #include "base/jsonval.h"
 #include "base/log.h"
 #include "base/utf8.h"
+#include "core/alone.h"
 #include "core/query.h"
 #include "core/settle.h"
 #include "core/tx.h"
@@ -88,6 +89,7 @@ void task_end(struct task *t, const char *word) {
     list_remove(&t->node);
     h->n_tasks--;
     wake_twins(t);
+    alone_ended(h->alone, t);
     free_task(t);
     queue_task_ended(q);
 }
@@ -126,6 +128,8 @@ static bool wait_for_twin(struct task *t) {
 }
 
 static void start(struct task *t) {
+    if (!alone_admit(t->h->alone, t))
+        return;
     if (is_query(t))
         query_run(t);
     else if (t->leader || !wait_for_twin(t))
@@ -199,6 +203,7 @@ void task_accept(struct host *h, struct queue *q, struct bus_msg *m) {
     t->subject = strlen(m->subject) > prefix ? m->subject + prefix : "";
     list_init(&t->twins);
     list_init(&t->twin);
+    list_init(&t->apart);
     list_init(&t->member);
     list_push(&h->tasks, &t->node);
     h->n_tasks++;

@@ -263,6 +263,8 @@ static void again(struct tx *tx) {
     tx_run_again(t);
 }
 
+static void failed(struct tx *tx, const struct failure *f);
+
 static void conflict(struct tx *tx) {
     struct task *t = first(tx);
     t->h->stats.conflicts++;
@@ -280,12 +282,7 @@ static void conflict(struct tx *tx) {
                         .internal = "serialization failure, 10 times in a row",
                         .retry_after_ms = -1};
     t->conflicts = 0;
-    struct pgconn *conn = tx->conn;
-    take(tx);
-    run_close(&tx->run);
-    tx->conn = NULL;
-    tx_close(tx);
-    settle_failure(t, conn, &f);
+    failed(tx, &f);
 }
 
 static void failed(struct tx *tx, const struct failure *f) {
@@ -295,7 +292,7 @@ static void failed(struct tx *tx, const struct failure *f) {
     if (copy.retry_after_ms < 0)
         copy.retry_after_ms = tx->run.call->retry_delay_ms;
     tx->conn = NULL; /* settle's now */
-    settle_failure(t, conn, &copy);
+    settle_failure(t, conn, &copy, task_op(t)->on_error ? run_take_call(&tx->run) : NULL);
     run_close(&tx->run);
     tx_close(tx);
 }

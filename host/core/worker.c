@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "core/after.h"
+#include "core/alone.h"
 #include "core/intake.h"
 #include "core/lane.h"
 #include "core/outbox.h"
@@ -105,6 +106,7 @@ static void close_all(void *arg) {
         pgpool_delete(h->pool);
     sweeper_delete(h->sweeper);
     outbox_delete(h->outbox);
+    alone_delete(h->alone);
     intake_delete(h->intake);
     uv_walk(&w->loop, on_close_walk, w);
 }
@@ -247,6 +249,7 @@ static int start(struct worker *w, struct err *err) {
         connect_servers(w, err))
         return -1;
     h->outbox = outbox_new(h);
+    h->alone = alone_new(h);
     h->sweeper = sweeper_new(h);
     h->intake = intake_new(h);
     intake_apply(h->intake, on_queues_ready, w);
@@ -417,6 +420,7 @@ int worker_main(struct config *cfg, const char *share_dir) {
     if (open_ctl(&w))
         return 1;
     signal(SIGPIPE, SIG_IGN);
+    gen_limit(cfg->watchdog_ms);
     w.reload = reload_new(&w.loop, lua_dir, on_built, &w);
     free(lua_dir);
     start_timer(&w, &w.tick, on_tick, TICK_MS);

@@ -12,6 +12,9 @@
 #include "wire/envelope.h"
 #include <jansson.h>
 
+struct call;
+struct failure;
+
 struct call_request {    /* borrowed until call_delete */
     int op;              /* index into gen->ops */
     const char *subject; /* as received, without prefix */
@@ -22,6 +25,10 @@ struct call_request {    /* borrowed until call_delete */
     int attempt;
     int64_t timestamp;    /* of the message in its stream, ms epoch */
     bool middleware_only; /* a stored reply is about to be given: may this caller have it? */
+    /* Not NULL: runs no handler, but the onError hooks of op, after this failure of that call. Ends
+     * with CALL_FAILED and the error that a hook gave in its place, or CALL_DONE: it stands. */
+    const struct failure *failure;
+    const struct call *failed;
 };
 
 #define CALL_MAX_ARGS 8
@@ -69,9 +76,13 @@ struct failure {
     int64_t retry_after_ms;
 };
 
+void failure_free(struct failure *f); /* what it points to */
+void failure_copy(struct failure *to, const struct failure *from);
+
 struct effect { /* one call to the scheduler */
     struct list node;
-    enum { EFFECT_REQUEST, EFFECT_MESSAGE } type;
+    /* EFFECT_CANCEL is gone, with what it cancels, when the call is done */
+    enum { EFFECT_REQUEST, EFFECT_MESSAGE, EFFECT_CANCEL } type;
     char id[37];      /* of the outbox row */
     char *request_id; /* the follow-up's, NULL: the row's id */
     char *subject;    /* EFFECT_REQUEST: without the app's prefix; EFFECT_MESSAGE: as it is */

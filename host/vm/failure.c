@@ -122,3 +122,16 @@ void failure_free(struct failure *f) {
     free(f->traceback);
     f->code = f->message = f->details = f->internal = f->traceback = NULL;
 }
+
+void failure_copy(struct failure *to, const struct failure *from) {
+    *to = *from;
+    to->code = xstrdup(from->code);
+    to->message = xstrdup(from->message);
+    to->details = xstrdup(from->details);
+    to->internal = xstrdup(from->internal);
+    to->traceback = xstrdup(from->traceback);
+}
+
+const char *failure_kind_name(enum failure_kind kind) {
+    return kinds[kind];
+}

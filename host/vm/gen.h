@@ -20,6 +20,15 @@ struct gen_queue {
     int replicas;
 };
 
+/* What an operation says of its retries; -1 and BACKOFF_PRESET: as the host's settings say. */
+struct gen_retry {
+    enum { BACKOFF_PRESET, BACKOFF_EXPONENTIAL, BACKOFF_FIXED, BACKOFF_LIST } backoff;
+    int64_t max_attempts, initial_ms, max_ms;
+    double jitter;    /* share of a wait that is random */
+    int64_t *list_ms; /* BACKOFF_LIST: the last one repeats */
+    int n_list;
+};
+
 struct gen_op {
     enum op_type type;
     char *queue_name, *path, *name; /* name: key it was returned under, or `name`; may be NULL */
@@ -27,6 +36,8 @@ struct gen_op {
     char *example;                  /* JSON of an input to try; may be NULL */
     int queue;                      /* index into queues */
     int64_t timeout_ms;
+    struct gen_retry retry;
+    bool on_error; /* its middleware has onError hooks: keep a failed call for them */
 };
 
 struct gen {
@@ -43,6 +54,9 @@ struct gen {
     struct vm *vm; /* private to vm/ */
 };
 
+/* How long a handler may compute without waiting, for generations loaded from now on: CPU time,
+ * 0 for ever. Preset: 1 s. Before the first gen_load of another thread. */
+void gen_limit(int64_t ms);
 /* Builds a generation with one reference; takes nothing. lua_dir is the folder that holds
  * rbf/init.lua. NULL with err: "handlers/users.lua:12: unknown key 'handlr', did you mean
  * 'handler'?" */

@@ -7,7 +7,8 @@
 #include <unistd.h>
 
 /* Gone for the framework too: what is not in the state cannot be reached through getfenv, a
- * metatable or a forgotten upvalue. ("global" or "library.field") */
+ * metatable or a forgotten upvalue. ("global" or "library.field") What modules from outside the app
+ * may have of it is kept in the registry (api_module.c). */
 static const char *const removed[] = {
     "io",
     "dofile",
@@ -36,6 +37,7 @@ static const char *const removed[] = {
 };
 
 static void strip(lua_State *L) {
+    api_module_keep(L);
     for (size_t i = 0; i < sizeof removed / sizeof *removed; i++) {
         const char *dot = strchr(removed[i], '.');
         if (!dot) {
@@ -72,10 +74,15 @@ static void add_host(struct vm *vm) {
     lua_State *L = vm->L;
     luaL_findtable(L, LUA_REGISTRYINDEX, "_LOADED", 8);
     lua_newtable(L);
-    const luaL_Reg *const all[] = {api_host, api_json, api_db, api_ask, api_sched, api_log};
+    const luaL_Reg *const all[] = {api_module, api_host,  api_json, api_db,
+                                   api_ask,    api_sched, api_log};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         add_functions(vm, all[i]);
     api_host_constants(vm);
+    lua_getfield(L, -2, "package");
+    lua_getfield(L, -1, "path");
+    lua_setfield(L, -3, "module_path");
+    lua_pop(L, 1);
     lua_setfield(L, -2, "rbf.host");
     lua_getfield(L, -1, "package");
     lua_pushfstring(L, "%s/?.lua;%s/?/init.lua", vm->lua_dir, vm->lua_dir);
@@ -117,7 +124,7 @@ struct vm *vm_new(struct gen *g, const struct tree *tree, const char *lua_dir) {
     vm->tree = tree;
     vm->root = xstrdup(tree->root);
     vm->lua_dir = xstrdup(lua_dir);
-    vm->run_ref = vm->classify_ref = LUA_NOREF;
+    vm->run_ref = vm->on_error_ref = vm->classify_ref = LUA_NOREF;
     name_files(vm, tree);
     vm->L = luaL_newstate();
     if (!vm->L)
@@ -132,6 +139,7 @@ void vm_delete(struct vm *vm) {
     if (!vm)
         return;
     vm_unref(vm, vm->run_ref);
+    vm_unref(vm, vm->on_error_ref);
     vm_unref(vm, vm->classify_ref);
     if (vm->refs != 0)
         log_error("Lua references left in a closing generation", LOG_I("refs", vm->refs));

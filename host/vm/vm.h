@@ -25,11 +25,12 @@ struct vm {
     char *root, *lua_dir;    /* prefixes of chunk names: "@<root>/users.lua" */
     struct vm_file *files;
     size_t n_files;
-    int refs;                  /* registry references held: 0 when the state closes */
-    int run_ref, classify_ref; /* functions of rbf.boot */
-    const void *array_mt;      /* identity of the metatable that marks lists */
-    json_t *json;              /* being converted; dropped when a raise left it here */
-    struct buf buf;            /* scratch of one C function at a time */
+    int64_t limit_ms;                        /* of CPU time between two waits; 0: none */
+    int refs;                                /* registry references held: 0 when the state closes */
+    int run_ref, on_error_ref, classify_ref; /* functions of rbf.boot */
+    const void *array_mt;                    /* identity of the metatable that marks lists */
+    json_t *json;   /* being converted; dropped when a raise left it here */
+    struct buf buf; /* scratch of one C function at a time */
 };
 
 /* A new state: standard libraries without what handlers must not have, rbf.host. Out of memory
@@ -46,6 +47,9 @@ void vm_unref(struct vm *vm, int ref);
 
 /* The lists of C functions, one a file; vm.c puts them all into the table rbf.host. */
 extern const luaL_Reg api_host[], api_json[], api_db[], api_ask[], api_sched[], api_log[];
+extern const luaL_Reg api_module[];
+/* Keeps what modules from outside the app may use, before it is taken from the state. */
+void api_module_keep(lua_State *L);
 /* Sets rbf.host's constants (null, array_mt, …); table at the top of the stack. */
 void api_host_constants(struct vm *vm);
 
@@ -89,6 +93,7 @@ struct coro {
     const struct call_request *req;
     const struct pgres *res; /* during call_resume_result: what api_db's functions read */
     bool in_middleware;
+    int kept; /* r of the run, for its onError hooks; LUA_NOREF: none */
     size_t n_effects;
     struct buf result; /* JSON */
     /* The statement: text and parameters one after the other in `text`, each with its NUL. */
@@ -106,7 +111,9 @@ void coro_tag(lua_State *L); /* pushes the tag of host yields */
  * still there for the traceback. */
 void failure_set(struct call *c, lua_State *from);
 void failure_set_text(struct call *c, const char *message); /* FAIL_ERROR */
-void failure_free(struct failure *f);
+const char *failure_kind_name(enum failure_kind kind);
 
 void effect_delete(struct effect *e);
+/* Takes out what was cancelled. */
+void effects_settle(struct list *effects);
 #endif

@@ -37,6 +37,16 @@ describe("the host survives", function()
     assert.equal(2, stage.db:value "SELECT last_value FROM runs")
   end)
 
+  it("a handler that never ends, and catches what would end it", function()
+    running:stop()
+    running = stage:start { args = { "--watchdog", "100ms" } }
+    store("endless", "", { ["Request-Id"] = "endless" })
+    assert.equal(200, stage:call("jobs.plain", {}).status)
+    assert.matches("app/hostile.lua:24: stopped: it ran for 100 ms",
+      await_letter("endless").error_message)
+    stage:settle { "jobs" }
+  end)
+
   it("many subjects that are no UTF-8", function()
     for i = 1, 8 do
       store("x\255y", "{}", { ["Request-Id"] = "subject" .. i })

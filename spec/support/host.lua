@@ -232,6 +232,11 @@ function Stage:write(name, text)
   proc.write_file(self.app .. "/" .. name, text)
 end
 
+--- A file of the app's scratch copy.
+function Stage:read(name)
+  return assert(proc.read_file(self.app .. "/" .. name))
+end
+
 --- Starts `rbf run` here and waits for its workers, unless o.no_wait.
 --- o: workers, watch, args (list), env.
 function Stage:start(o)

@@ -13,7 +13,6 @@ local rbf = {}
 
 ---@alias rbf.Duration { ms?: number, seconds?: number, minutes?: number, hours?: number, days?: number }
 ---@alias rbf.Handler fun(r: rbf.Request): any
----@alias rbf.Middleware fun(r: rbf.Request): { ctx?: table }?
 
 ---@class rbf.QueueOptions
 ---@field subject? string default: the queue's name
@@ -24,14 +23,25 @@ local rbf = {}
 ---@field timeout? rbf.Duration of one run; 25 s
 ---@field concurrency? integer most runs at once
 ---@field replicas? integer of the stream
+---@field retry? rbf.RetryPolicy
 
----@param options { queues: table<string, rbf.QueueOptions>, context?: table, middleware?: rbf.Middleware }
+--- When a failed run comes again. What it leaves out is the queue's, or the host's settings.
+---@class rbf.RetryPolicy
+---@field maxAttempts? integer runs before it is a dead letter
+---@field backoff? "exponential"|"fixed"|rbf.Duration[] fixed: always `initial`; of a list the last one repeats
+---@field initial? rbf.Duration
+---@field max? rbf.Duration of the exponential waits
+---@field jitter? number share of a wait that is drawn at random: 0 to 1; 0.5 for exponential waits, else 0
+
+--- context: each run gets a copy (tables with a metatable are the same for all). modules: names of
+--- installed Lua and C modules that the app may require; "openssl" stands for openssl.hmac and so on, too.
+---@param options { queues: table<string, rbf.QueueOptions>, context?: table, middleware?: rbf.Middleware, modules?: string[] }
 ---@return rbf.App
 function rbf.defineBackend(options) end
 
 --- What main.lua returns. Options are the host's settings (db, nats, namespace, subjectPrefix, …).
 ---@param app rbf.App
----@param options? { context?: table, queues?: table<string, rbf.QueueOptions>, db?: string, nats?: string, [string]: any }
+---@param options? { context?: table, queues?: table<string, rbf.QueueOptions>, modules?: string[], db?: string, nats?: string, [string]: any }
 ---@return rbf.Backend
 function rbf.createBackend(app, options) end
 
@@ -101,10 +111,10 @@ function rbf.json.decode(text) end
 ---@class rbf.App
 local App = {}
 
---- A new app whose operations run fn before their handlers.
----@param fn rbf.Middleware
+--- A new app whose operations run it around their handlers.
+---@param part rbf.Middleware
 ---@return rbf.App
-function App:middleware(fn) end
+function App:middleware(part) end
 
 ---@class rbf.Definition
 ---@field path string "users.get.$userId"
@@ -113,6 +123,8 @@ function App:middleware(fn) end
 ---@field handler rbf.Handler
 ---@field example? any an input that the schema takes: what `rbf dev` says to try
 ---@field timeout? rbf.Duration
+---@field retry? rbf.RetryPolicy mutations only; goes before the queue's
+---@field jit? boolean compile the handler: for long computations; the watchdog cannot stop it then
 ---@field name? string default: the key its file returns it under
 
 ---@param queue string
@@ -132,8 +144,8 @@ function App:query(queue, definition) end
 ---@field name? string
 
 ---@class rbf.Request
----@field ctx table|{ log: rbf.log } a fresh shallow copy for each run
----@field db rbf.Db
+---@field ctx table|{ log: rbf.log } a fresh copy for each run
+---@field db rbf.Db not in onError
 ---@field scheduler? rbf.Scheduler mutations only
 ---@field input any validated; as it was sent while middleware runs
 ---@field params table<string, string>
@@ -282,6 +294,12 @@ function Scheduler:runAt(time, op, options) end
 ---@param options? rbf.JobOptions
 ---@return string
 function Scheduler:runAfter(delay, op, options) end
+
+--- Cancels a job that waits for its time: true, and it will never run (if this transaction commits);
+--- false when it is due, under way, done or unknown.
+---@param id string what enqueue, runAt or runAfter gave, or the `id` they were given
+---@return boolean
+function Scheduler:cancel(id) end
 
 ---@param subject string
 ---@param payload any JSON, or rbf.raw(bytes)
