@@ -26,6 +26,8 @@ static void dispatch(struct bus *b, struct bus_msg *m) {
 
 static void on_read(void *arg) {
     struct bus *b = arg;
+    /* before the inbox: an echo there says that everything before it has been handed over */
+    subs_read(b);
     while (!b->closing) {
         natsMsg *inner = NULL;
         natsStatus s = natsSubscription_NextMsg(&inner, b->sub, 0);
@@ -51,6 +53,8 @@ static void on_link(bool up, void *arg) {
         waits_fail_down(&b->waits);
     if (!b->closing)
         pulls_changed(b, up);
+    if (!b->closing && up)
+        subs_up(b);
     if (!b->closing && b->on_change)
         b->on_change(up, b->arg);
 }
@@ -90,6 +94,7 @@ static void close_connection(struct bus *b) {
         bus_adapter_flush(b->link, 100);
         natsConnection_Close(b->nc);
     }
+    subs_delete(b);
     natsSubscription_Destroy(b->sub);
     natsConnection_Destroy(b->nc);
     bus_adapter_delete(b->link);
@@ -114,6 +119,7 @@ struct bus *bus_new(uv_loop_t *loop, const struct bus_options *o, struct err *er
     b->on_closed = o->on_closed;
     b->arg = o->arg;
     list_init(&b->pulls);
+    list_init(&b->subs);
     const struct bus_adapter_owner owner = {on_read, on_link, on_link_closed, b};
     b->link = bus_adapter_new(loop, &owner);
     if (bus_connect(b, o, err) < 0 || open_handles(b, err) < 0) {

@@ -15,8 +15,8 @@ struct bus {
     size_t inbox_len;
     size_t max_payload;
     struct waits waits;
-    uv_timer_t tick; /* each second: what the pulls must look after */
-    struct list pulls;
+    uv_timer_t tick;         /* each second: what the pulls must look after */
+    struct list pulls, subs; /* struct pull.node, struct bus_sub.node */
     unsigned last_pull;
     bool up, closing;
     int open_handles; /* the last one to close frees the bus */
@@ -51,6 +51,11 @@ void pulls_orphan(struct bus *b); /* the bus goes, its pulls stay to be deleted 
 void pulls_status(struct bus *b, const char *token, const struct bus_msg *m);
 /* A stream's message; taken. One for no pull is given back to the stream. */
 void pulls_message(struct bus *b, struct bus_msg *m);
+
+/* bus_sub.c, called by bus.c */
+void subs_read(struct bus *b);   /* hands over what has come */
+void subs_up(struct bus *b);     /* after a reconnect */
+void subs_delete(struct bus *b); /* the connection is closed */
 
 /* Calls cb (with a timeout, to be ignored) from the loop, soon: for errors found inside a call. */
 uint64_t bus_later(struct bus *b, bus_cb cb, void *arg);
