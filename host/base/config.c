@@ -54,10 +54,14 @@ static const struct row rows[] = {
      "before the second attempt, doubled for each later one"},
     {"retryMax", "retry-max", "RBF_RETRY_MAX", CONFIGVAL_DURATION, AT(retry_max_ms), "5m", 1,
      30 * (int64_t)DAY_MS, true, "TIME", "between attempts at most"},
+    {"memoryLimit", "memory-limit", "RBF_MEMORY_LIMIT", CONFIGVAL_INT, AT(memory_limit_mb), "256",
+     0, 1000000, false, "MB", "the app's Lua state may hold, each worker; 0 for any"},
     {"watchdog", "watchdog", "RBF_WATCHDOG", CONFIGVAL_DURATION, AT(watchdog_ms), "1s", 0, DAY_MS,
      false, "TIME", "a handler may compute without waiting; 0 for ever"},
     {"orphanAfter", "orphan-after", "RBF_ORPHAN_AFTER", CONFIGVAL_DURATION, AT(orphan_after_ms),
      "5s", 1, DAY_MS, true, "TIME", "age of a due outbox row before the sweeper takes it"},
+    {"maxRpcWaiting", "max-rpc-waiting", "RBF_MAX_RPC_WAITING", CONFIGVAL_INT, AT(max_rpc_waiting),
+     "1000", 1, 1000000, true, "N", "plain requests a worker has in hand; above it 503"},
     {"sweeper", "sweeper", "RBF_SWEEPER", CONFIGVAL_BOOL, AT(sweeper), "1", 0, 0, true, NULL,
      "publish what is due or was left behind"},
     {"watch", "watch", "RBF_WATCH", CONFIGVAL_BOOL, AT(watch), "0", 0, 0, false, NULL,
@@ -218,6 +222,27 @@ int config_from_flags(struct config *c, int *argc, char **argv, struct err *err)
         argv[kept] = NULL;
     *argc = kept;
     return 0;
+}
+
+static bool takes_value(const char *arg, const char *own) {
+    bool negated;
+    for (size_t n; *own; own += n + (own[n] == ' ')) {
+        n = strcspn(own, " ");
+        if (own[n - 1] == '=' && strlen(arg) == n - 1 && !strncmp(arg, own, n - 1))
+            return true;
+    }
+    const struct row *row = arg[1] == '-' ? row_by_flag(arg + 2, strlen(arg + 2), &negated) : NULL;
+    return row && row->type != CONFIGVAL_BOOL;
+}
+
+int config_leading(int argc, char *const *argv, const char *own) {
+    int i = 0;
+    while (i < argc && is_flag(argv[i])) {
+        if (!strcmp(argv[i], "--"))
+            return i + 1;
+        i += takes_value(argv[i], own) ? 2 : 1;
+    }
+    return i < argc ? i : argc;
 }
 
 /* A scalar, or a list of strings (for prefixes), as the text a flag would have. */

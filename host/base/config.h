@@ -27,9 +27,11 @@ struct config {
     int64_t unknown_grace_ms;    /* --unknown-grace 3s, RBF_UNKNOWN_GRACE */
     int64_t max_attempts;        /* --max-attempts, RBF_MAX_ATTEMPTS; 10 */
     int64_t retry_initial_ms;    /* --retry-initial 100ms, RBF_RETRY_INITIAL */
+    int64_t memory_limit_mb;     /* --memory-limit 256, RBF_MEMORY_LIMIT; 0: none */
     int64_t watchdog_ms;         /* --watchdog 1s, RBF_WATCHDOG; 0: off */
     int64_t retry_max_ms;        /* --retry-max 5m, RBF_RETRY_MAX */
     int64_t orphan_after_ms;     /* --orphan-after 5s, RBF_ORPHAN_AFTER: sweeper, rows due now */
+    int64_t max_rpc_waiting;     /* --max-rpc-waiting, RBF_MAX_RPC_WAITING; 1000, each worker */
     bool sweeper;                /* --no-sweeper, RBF_SWEEPER=0; true */
     bool watch;                  /* --watch (run), RBF_WATCH; dev sets it */
     unsigned char source[64];    /* enum config_source of each row, private */
@@ -46,6 +48,9 @@ int config_from_env(struct config *c, struct err *err);
 /* --flag value, --flag=value, --bool, --no-bool; the positional arguments are left in order in
  * argv[0..*argc), flags taken out. Unknown flag: err with "did you mean". "--" ends flags. */
 int config_from_flags(struct config *c, int *argc, char **argv, struct err *err);
+/* How many arguments stand before the first that is no flag and no flag's value; own: flags that
+ * config does not know, "--apply --id=" ("=": it takes a value). A "--" is the last of them. */
+int config_leading(int argc, char *const *argv, const char *own);
 /* The options main.lua gave to createBackend, as a JSON object of scalars (db, nats, namespace,
  * subjectPrefix, … : the names of the rows, "db" and "nats" standing for the two URLs). */
 int config_from_main_lua(struct config *c, const char *json, size_t n, struct err *err);

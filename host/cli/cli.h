@@ -17,7 +17,9 @@ struct cli {
         const char *value;
     } flags[CLI_MAX_FLAGS];
     int n_flags;
-    const char *share; /* the folder of lua/ and sql/ */
+    const char *share;  /* the folder of lua/ and sql/ */
+    char *const *words; /* what is not ours: a script and its arguments */
+    int n_words;
 };
 
 int cmd_run(struct cli *c);
@@ -28,6 +30,7 @@ int cmd_job_trigger(struct cli *c);
 int cmd_job_replay(struct cli *c);
 int cmd_job_discard(struct cli *c);
 int cmd_job_cancel(struct cli *c);
+int cmd_exec(struct cli *c);
 int cmd_worker(struct cli *c); /* for the supervisor only */
 
 /* "rbf: message" on standard error; returns 1. */
@@ -35,8 +38,8 @@ int cli_fail(const char *fmt, ...) PRINTF_LIKE(1, 2);
 /* The value of a flag of this command ("--group"); "" for one without value; NULL: not given. */
 const char *cli_flag(const struct cli *c, const char *name);
 /* server: the URL in c->cfg that the command needs. When neither flags nor environment name it,
- * both URLs, namespace and prefix become those of the `rbf dev` that runs in this folder. -1 with
- * err when none does. */
+ * both URLs, namespace, prefix and app folder become those of the `rbf dev` that runs in this
+ * folder, as if flags had said so. -1 with err when none does. */
 int cli_find_servers(struct cli *c, char *const *server, struct err *err);
 /* The app's folder: the argument, else what is configured. -1, said, when it is no folder or there
  * is more than one argument. */

@@ -31,9 +31,16 @@ static const struct command commands[] = {
      "drop dead letters, by id, fingerprint or all", "--group= --all"},
     {"job:cancel", cmd_job_cancel, "job:cancel ID",
      "cancel what waits for its time, by job or request id", ""},
+    {"exec", cmd_exec, "exec [FLAGS] SCRIPT.lua [ARGS]",
+     "run a script as a client of the app; --app APP_DIR", "--app="},
     {"worker", cmd_worker, NULL, NULL, ""},
 };
 #define N_COMMANDS (sizeof commands / sizeof *commands)
+
+/* Of n arguments, how many are ours: a script's are its own. */
+static int ours(const struct command *cmd, int n, char *const *argv) {
+    return cmd->run == cmd_exec ? config_leading(n, argv, cmd->flags) : n;
+}
 
 int cli_fail(const char *fmt, ...) {
     va_list ap;
@@ -160,6 +167,10 @@ static const char *share_dir(void) {
 
 static int configure(struct cli *c, const struct command *cmd, struct err *err) {
     config_init(&c->cfg);
+    int n = ours(cmd, c->argc, c->argv);
+    c->words = c->argv + n;
+    c->n_words = c->argc - n;
+    c->argc = n;
     if (take_flags(c, cmd->flags, err) || config_from_env(&c->cfg, err) ||
         config_from_flags(&c->cfg, &c->argc, c->argv, err))
         return -1;
@@ -186,7 +197,7 @@ int main(int argc, char **argv) {
     const struct command *cmd = find(argv[1]);
     if (!cmd)
         return unknown(argv[1]);
-    for (int i = 2; i < argc; i++)
+    for (int i = 2; i < ours(cmd, argc - 2, argv + 2) + 2; i++)
         if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h"))
             return help();
     struct cli c = {.argc = argc - 2, .argv = argv + 2, .share = share_dir()};

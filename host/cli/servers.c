@@ -2,13 +2,11 @@
 /* servers - which servers a command talks to. */
 #include "cli/cli.h"
 #include "ops/services.h"
-#include <stdlib.h>
 #include <string.h>
 
-static void take(char **into, char **from) {
-    free(*into);
-    *into = *from;
-    *from = NULL;
+/* From now on as if a flag had said so: main.lua does not win over it. */
+static int take(struct cli *c, const char *name, const char *value, struct err *err) {
+    return *value ? config_set(&c->cfg, name, value, CONFIG_FLAG, err) : 0;
 }
 
 int cli_find_servers(struct cli *c, char *const *server, struct err *err) {
@@ -17,12 +15,12 @@ int cli_find_servers(struct cli *c, char *const *server, struct err *err) {
         return 0;
     if (services_find(c->cfg.state_dir, &dev, err))
         return -1;
-    take(&c->cfg.nats_url, &dev.nats_url);
-    take(&c->cfg.database_url, &dev.database_url);
-    if (!*c->cfg.subject_prefix)
-        take(&c->cfg.subject_prefix, &dev.subject_prefix);
-    if (!strcmp(c->cfg.namespace_, "default"))
-        take(&c->cfg.namespace_, &dev.namespace_);
+    int rc = take(c, "natsUrl", dev.nats_url, err) ||
+             take(c, "databaseUrl", dev.database_url, err) || take(c, "appDir", dev.app_dir, err);
+    if (!rc && !*c->cfg.subject_prefix)
+        rc = take(c, "subjectPrefix", dev.subject_prefix, err);
+    if (!rc && !strcmp(c->cfg.namespace_, "default"))
+        rc = take(c, "namespace", dev.namespace_, err);
     services_dev_free(&dev);
-    return 0;
+    return rc ? -1 : 0;
 }

@@ -15,6 +15,7 @@ struct ask {
 };
 
 extern const struct ask ask_sleep, ask_namespace;
+extern const struct ask ask_client_send, ask_client_wait;
 
 /* NULL when there is no such question. */
 const struct ask *ask_find(const char *name);

@@ -13,7 +13,9 @@
 
 struct alone;
 struct task;
+struct client;
 struct intake;
+struct gateway;
 struct lane;
 struct outbox;
 struct sweeper;
@@ -32,9 +34,13 @@ struct stats {
     uint64_t naks;       /* given back to NATS (unknown paths, draining) */
     uint64_t twins;      /* waited for a task of the same id */
     uint64_t redelivered;
-    uint64_t published; /* outbox rows stored in NATS after their commit */
-    uint64_t swept;     /* outbox rows the sweeper published */
-    uint64_t held;      /* +WPI sent */
+    uint64_t published;   /* outbox rows stored in NATS after their commit */
+    uint64_t swept;       /* outbox rows the sweeper published */
+    uint64_t held;        /* +WPI sent */
+    uint64_t rpc;         /* plain requests taken */
+    uint64_t rpc_busy;    /* of them, those told 503 */
+    uint64_t rpc_dropped; /* without a reply subject that may be written to: not taken */
+    uint64_t rpc_unknown; /* mutations of which nobody knows whether their stream has them */
 };
 
 struct host {
@@ -44,13 +50,15 @@ struct host {
     struct pgpool *pool;
     struct gen *gen; /* the live generation; tasks hold their own */
     struct intake *intake;
+    struct gateway *gateway;
     struct outbox *outbox;
     struct sweeper *sweeper;
     struct alone *alone;
-    struct list tasks;    /* struct task.node: everything in hand */
-    struct task *running; /* hash by request id: mutations under way */
-    struct lane *lanes;   /* hash by operation */
-    struct list runs;     /* struct run.node: handlers under way, for their deadlines */
+    struct client *client; /* of rbf exec */
+    struct list tasks;     /* struct task.node: everything in hand */
+    struct task *running;  /* hash by request id: mutations under way */
+    struct lane *lanes;    /* hash by operation */
+    struct list runs;      /* struct run.node: handlers under way, for their deadlines */
     int n_tasks;
     bool draining;
     struct stats stats;

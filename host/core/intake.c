@@ -232,7 +232,8 @@ static struct queue *queue_for(struct intake *in, const struct gen_queue *g, boo
 }
 
 /* --queues a,b: is it ours? */
-static bool selected(const char *names, const char *name) {
+bool intake_serves(const struct host *h, const char *name) {
+    const char *names = h->cfg->queues;
     size_t n = strlen(name);
     if (!names || !*names)
         return true;
@@ -252,7 +253,7 @@ void intake_apply(struct intake *in, void (*cb)(const struct err *err, void *arg
     list_each(&in->queues, it) container_of(it, struct queue, node)->live = false;
     for (int i = 0; i < g->n_queues; i++) {
         bool changed;
-        if (!selected(in->h->cfg->queues, g->queues[i].name))
+        if (!intake_serves(in->h, g->queues[i].name))
             continue;
         struct queue *q = queue_for(in, &g->queues[i], &changed);
         q->live = true;

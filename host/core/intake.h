@@ -20,6 +20,9 @@ void intake_drain(struct intake *in);
 void intake_close(struct intake *in);
 void intake_delete(struct intake *in); /* closed before; NULL is allowed */
 
+/* Does this worker serve that queue (--queues)? */
+bool intake_serves(const struct host *h, const char *queue);
+
 const char *queue_name(const struct queue *q);
 int64_t queue_ack_wait_ms(const struct queue *q);
 void queue_task_ended(struct queue *q); /* one slot is free again */

@@ -58,9 +58,10 @@ static void fail(struct query *q, const struct failure *f) {
         answer_failure(f, t);
 }
 
-static void give_up(struct query *q, const char *code, const char *message, const char *internal) {
+static void give_up(struct query *q, int status, const char *code, const char *message,
+                    const char *internal) {
     struct failure f = {.kind = FAIL_ERROR,
-                        .status = 500,
+                        .status = status,
                         .code = (char *)code,
                         .message = (char *)message,
                         .internal = (char *)internal,
@@ -74,11 +75,14 @@ static void again(struct query *q, enum run_end end) {
     t->h->stats.conflicts += end == RUN_CONFLICT;
     t->conflicts += end == RUN_CONFLICT;
     t->losses += end == RUN_LOST && pgpool_up(t->h->pool); /* its own doing, perhaps */
-    if (t->conflicts > MAX_CONFLICTS)
-        give_up(q, "CONCURRENCY_CONFLICT", "too many concurrent changes",
+    if (end == RUN_LOST && t->answer_by_ms && clock_mono_ms() >= t->answer_by_ms)
+        give_up(q, 503, "UNAVAILABLE", "the database cannot be reached; ask again",
+                "no connection to PostgreSQL in time");
+    else if (t->conflicts > MAX_CONFLICTS)
+        give_up(q, 500, "CONCURRENCY_CONFLICT", "too many concurrent changes",
                 "serialization failure, 10 times in a row");
     else if (t->losses > MAX_LOSSES)
-        give_up(q, "INTERNAL_SERVER_ERROR", "Internal server error",
+        give_up(q, 500, "INTERNAL_SERVER_ERROR", "Internal server error",
                 "the connection to PostgreSQL broke each time this handler ran");
     else
         after_ms(t->h->loop, end == RUN_LOST ? 250 : 5, run_again, t);
@@ -135,7 +139,8 @@ void query_run(struct task *t) {
     }
     struct query *q = xcalloc(1, sizeof *q);
     q->t = t;
-    run_start(&q->run, t->h, t->gen, &t->req, NULL,
-              "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", (uint64_t)task_op(t)->timeout_ms,
-              on_ran, q);
+    const struct run_lazy lazy = {"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+                                  t->answer_by_ms};
+    run_start(&q->run, t->h, t->gen, &t->req, NULL, &lazy, (uint64_t)task_op(t)->timeout_ms, on_ran,
+              q);
 }

@@ -195,7 +195,7 @@ static void step(struct run *r, enum call_event event) {
             fail_own(r, FAIL_ERROR, "there is no database here");
         } else {
             r->waiting_conn = true;
-            pgpool_acquire(r->h->pool, &r->waiter, 0, on_conn, r);
+            pgpool_acquire(r->h->pool, &r->waiter, r->conn_by_ms, on_conn, r);
         }
         return;
     case CALL_DONE:
@@ -214,12 +214,13 @@ static void step(struct run *r, enum call_event event) {
 }
 
 void run_start(struct run *r, struct host *h, struct gen *g, const struct call_request *req,
-               struct pgconn *conn, const char *begin, uint64_t timeout_ms,
+               struct pgconn *conn, const struct run_lazy *lazy, uint64_t timeout_ms,
                void (*cb)(struct run *r, enum run_end end), void *arg) {
     memset(r, 0, sizeof *r);
     r->h = h;
     r->conn = conn;
-    r->begin = begin;
+    r->begin = lazy ? lazy->begin : NULL;
+    r->conn_by_ms = lazy ? lazy->conn_by_ms : 0;
     r->cb = cb;
     r->arg = arg;
     r->timeout_ms = (int64_t)timeout_ms;

@@ -16,11 +16,17 @@ enum run_end {
 
 struct ask;
 
+struct run_lazy {
+    const char *begin;   /* statement that opens the transaction */
+    uint64_t conn_by_ms; /* monotonic: RUN_LOST when there is no connection by then; 0: waits on */
+};
+
 struct run {
     struct host *h;
     struct call *call;
     struct pgconn *conn;         /* lent; NULL until a lazy run wants one */
     const char *begin;           /* lazy run: statement that opens the transaction; NULL: open */
+    uint64_t conn_by_ms;         /* lazy run: struct run_lazy */
     struct pgpool_waiter waiter; /* lazy run */
     struct list node;            /* among the running, for deadlines */
     const struct ask *asking;    /* the question under way */
@@ -39,11 +45,12 @@ struct run {
     void *arg;
 };
 
-/* Starts gen's operation for req. conn NULL: a lazy run that begins with `begin` on a connection of
- * its own (begin NULL, too: a run without a database), which the owner releases (r->conn, if not
- * NULL, after the end). cb comes from inside or later. The call belongs to r until run_close. */
+/* Starts gen's operation for req. conn NULL: a lazy run, with a connection of its own from its
+ * first statement on (lazy NULL, too: a run without a database), which the owner releases (r->conn,
+ * if not NULL, after the end). cb comes from inside or later. The call belongs to r until
+ * run_close. */
 void run_start(struct run *r, struct host *h, struct gen *g, const struct call_request *req,
-               struct pgconn *conn, const char *begin, uint64_t timeout_ms,
+               struct pgconn *conn, const struct run_lazy *lazy, uint64_t timeout_ms,
                void (*cb)(struct run *r, enum run_end end), void *arg);
 /* The answer to the question under way, for core/ask_*.c; v is borrowed. */
 void run_answer(struct run *r, const struct call_value *v, int n);

@@ -5,7 +5,9 @@
 #include "base/log.h"
 #include "base/utf8.h"
 #include "core/alone.h"
+#include "core/gateway.h"
 #include "core/query.h"
+#include "core/reply.h"
 #include "core/settle.h"
 #include "core/tx.h"
 #include <inttypes.h>
@@ -17,40 +19,28 @@ const struct gen_op *task_op(const struct task *t) {
 }
 
 bool task_has_caller(const struct task *t) {
-    const char *to = t->env.reply_to;
-    return to && (subject_reply_allowed(to, bus_inbox(t->h->bus)) ||
-                  subject_reply_prefixed(to, t->h->cfg->reply_prefixes));
+    return t->env.reply_to && reply_allowed(t->h, t->env.reply_to);
 }
 
 void task_message_name(const struct task *t, struct buf *out) {
     buf_printf(out, "%s:%" PRIu64 ":%" PRIu64, t->ack.stream, t->ack.stream_seq, t->ack.ts_ns);
 }
 
+static struct reply reply_of(const struct task *t, int status) {
+    return (struct reply){t->env.reply_to, t->env.id, t->gen->version, status};
+}
+
 void task_reply(const struct task *t, int status, const char *body, size_t len) {
-    struct hdrs h = {0};
-    char code[12];
-    struct err err;
-    if (!task_has_caller(t))
-        return;
-    snprintf(code, sizeof code, "%d", status);
-    hdrs_add(&h, "Status-Code", code);
-    hdrs_add(&h, "Request-Id", t->env.id);
-    hdrs_add(&h, "RBF-Request-Id", t->env.id);
-    hdrs_add(&h, "RBF-Code-Version", t->gen->version);
-    if (bus_publish(t->h->bus, t->env.reply_to, NULL, &h, body, len, &err) &&
-        err.kind != ERR_BUS_DOWN)
-        log_error("reply not sent", LOG_S("request_id", t->env.id), LOG_S("error", err.msg));
-    hdrs_free(&h);
+    struct reply r = reply_of(t, status);
+    if (task_has_caller(t))
+        reply_send(t->h, &r, body, len);
 }
 
 void task_reply_error(const struct task *t, int status, const char *code, const char *message,
                       const char *issues) {
-    struct buf body = {0};
-    if (!task_has_caller(t))
-        return;
-    envelope_error_body(&body, code ? code : envelope_code_of(status), message, issues);
-    task_reply(t, status, body.p, body.len);
-    buf_free(&body);
+    struct reply r = reply_of(t, status);
+    if (task_has_caller(t))
+        reply_error(t->h, &r, code, message, issues);
 }
 
 /* --- the end --- */
@@ -80,7 +70,7 @@ static void wake_twins(struct task *t) {
 void task_end(struct task *t, const char *word) {
     struct host *h = t->h;
     struct queue *q = t->q;
-    if (word) {
+    if (word && q) {
         bus_ack(h->bus, t->msg->reply, word);
         h->stats.naks += word[0] == '-';
     }
@@ -91,14 +81,17 @@ void task_end(struct task *t, const char *word) {
     wake_twins(t);
     alone_ended(h->alone, t);
     free_task(t);
-    queue_task_ended(q);
+    if (q)
+        queue_task_ended(q);
+    else
+        gateway_task_ended(h->gateway);
 }
 
 void task_hold_all(struct host *h) {
     uint64_t now = clock_mono_ms();
     list_each(&h->tasks, it) {
         struct task *t = container_of(it, struct task, node);
-        if ((int64_t)(now - t->held_ms) < queue_ack_wait_ms(t->q) / 3)
+        if (!t->q || (int64_t)(now - t->held_ms) < queue_ack_wait_ms(t->q) / 3)
             continue;
         bus_ack(h->bus, t->msg->reply, "+WPI");
         t->held_ms = now;
@@ -136,7 +129,8 @@ static void start(struct task *t) {
         tx_run(t);
 }
 
-/* A query changed nothing and is nobody's job: it is answered, never a dead letter. */
+/* A query changed nothing and is nobody's job: it is answered, never a dead letter. One that asks
+ * for a reply where none may go is not a query that failed, but somebody's mistake or attack. */
 static void refuse(struct task *t, int status, const char *code, const char *message) {
     if (!is_query(t)) {
         settle_refuse(t, status, code, message, NULL, true);
@@ -151,9 +145,10 @@ static void refuse(struct task *t, int status, const char *code, const char *mes
 static void check(struct task *t, const struct err *envelope) {
     struct err err;
     if (t->env.reply_to && !task_has_caller(t)) {
-        refuse(t, 400, "BAD_REPLY_TO",
-               "Reply-To must be an inbox subject (_INBOX…) or begin with "
-               "one of the host's reply prefixes");
+        settle_refuse(t, 400, "BAD_REPLY_TO",
+                      "Reply-To must be an inbox subject (_INBOX…) or begin with "
+                      "one of the host's reply prefixes",
+                      NULL, !is_query(t));
     } else if (envelope) {
         refuse(t, 400, "BAD_REQUEST", envelope->msg);
     } else if (!envelope_content_type_ok(&t->msg->hdrs)) {
@@ -192,26 +187,53 @@ void task_restart(struct task *t) {
         check_all(t);
 }
 
-void task_accept(struct host *h, struct queue *q, struct bus_msg *m) {
+/* subject: within m's, without the app's prefix. */
+static struct task *new_task(struct host *h, struct bus_msg *m, const char *subject) {
     struct task *t = xcalloc(1, sizeof *t);
-    size_t prefix = strlen(h->cfg->subject_prefix);
     t->h = h;
-    t->q = q;
     t->msg = m;
     t->gen = gen_ref(h->gen);
     t->held_ms = clock_mono_ms();
-    t->subject = strlen(m->subject) > prefix ? m->subject + prefix : "";
+    t->subject = subject;
     list_init(&t->twins);
     list_init(&t->twin);
     list_init(&t->apart);
     list_init(&t->member);
     list_push(&h->tasks, &t->node);
     h->n_tasks++;
+    t->op = router_match(t->gen->router, t->subject, &t->params);
+    t->path = utf8_copy(m->subject);
+    return t;
+}
+
+void task_accept(struct host *h, struct queue *q, struct bus_msg *m) {
+    size_t prefix = strlen(h->cfg->subject_prefix);
+    struct task *t = new_task(h, m, strlen(m->subject) > prefix ? m->subject + prefix : "");
+    t->q = q;
     if (ack_subject_parse(m->reply, &t->ack))
         memset(&t->ack, 0, sizeof t->ack); /* intake checked it; the name is then ":0:0" */
     h->stats.redelivered += t->ack.delivered > 1;
-    t->op = router_match(t->gen->router, t->subject, &t->params);
-    t->path = utf8_copy(m->subject);
     fill_request(t);
     check_all(t);
+}
+
+void task_accept_plain(struct host *h, const struct plain_request *p) {
+    struct task *t = new_task(h, p->msg, p->subject);
+    snprintf(t->ack.stream, sizeof t->ack.stream, "rpc");
+    t->ack.stream_seq = p->number;
+    t->ack.ts_ns = (uint64_t)p->wall_ms * 1000000;
+    t->answer_by_ms = p->answer_by_ms;
+    fill_request(t);
+    check_all(t);
+}
+
+void task_give_up_plain(struct host *h) {
+    list_each(&h->tasks, it) {
+        struct task *t = container_of(it, struct task, node);
+        if (t->q)
+            continue;
+        task_reply_error(t, 503, NULL, "the host is shutting down; ask again", NULL);
+        t->env.reply_to = NULL; /* once is enough */
+        h->stats.rpc_busy++;
+    }
 }

@@ -17,7 +17,7 @@ struct task {
     struct list twin;   /* this one's place in such a list */
     UT_hash_handle hh;  /* in host.running, by env.id */
     struct host *h;
-    struct queue *q;
+    struct queue *q; /* whose message it is; NULL: a plain request (gateway.h), always a query's */
     struct bus_msg *msg;
     struct ack_subject ack; /* delivery count, stream, sequence, time */
     struct envelope env;
@@ -28,15 +28,29 @@ struct task {
     int op;              /* index into gen->ops; -1: unknown path */
     struct subject_params params;
     struct call_request req;
-    int conflicts;    /* times it was run again in place */
-    int losses;       /* times its connection broke while it ran */
-    bool sql_rerun;   /* it was run again once for 23505, 23503 or 22P02 */
-    bool leader;      /* it is in host.running */
-    uint64_t held_ms; /* monotonic: when NATS last heard of it */
+    int conflicts;         /* times it was run again in place */
+    int losses;            /* times its connection broke while it ran */
+    bool sql_rerun;        /* it was run again once for 23505, 23503 or 22P02 */
+    bool leader;           /* it is in host.running */
+    uint64_t held_ms;      /* monotonic: when NATS last heard of it */
+    uint64_t answer_by_ms; /* monotonic: PostgreSQL must have been found by then; 0: it can wait */
+};
+
+/* A request that is in no stream. */
+struct plain_request {
+    struct bus_msg *msg; /* taken; its headers name the caller (Reply-To) */
+    const char *subject; /* within msg's: queue subject and path */
+    uint64_t number;     /* with wall_ms: its name, where the caller gave none that will do */
+    int64_t wall_ms;
+    uint64_t answer_by_ms; /* as in struct task */
 };
 
 /* Takes m. Checks what needs no database, then hands over to tx, query or settle. */
 void task_accept(struct host *h, struct queue *q, struct bus_msg *m);
+/* The same for a request that h->gen knows as a query: it is answered, whatever happens. */
+void task_accept_plain(struct host *h, const struct plain_request *p);
+/* Answers 503 to what plain requests are still under way: the host ends without them. */
+void task_give_up_plain(struct host *h);
 /* From those checks on, for a task that could not be brought to its end. */
 void task_restart(struct task *t);
 const struct gen_op *task_op(const struct task *t); /* NULL when the path is unknown */

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "core/after.h"
 #include "core/alone.h"
+#include "core/gateway.h"
 #include "core/intake.h"
 #include "core/lane.h"
 #include "core/outbox.h"
@@ -20,6 +21,7 @@
 
 #define TICK_MS 50 /* deadlines of handlers, +WPI, end of a drain */
 #define BEAT_MS 1000
+#define RENEW_PAUSE_MS 2000
 #define CONNECT_TIMEOUT_MS 5000
 
 struct worker {
@@ -31,8 +33,10 @@ struct worker {
     struct buf in; /* bytes of the supervisor, not yet a whole frame */
     struct reload *reload;
     char *sql_dir;
-    bool started, fatal, closing, echo_sent;
+    bool started, ready, fatal, closing, echo_sent;
     uint64_t drain_deadline_ms;
+    bool renewing; /* a spent state is being made anew */
+    uint64_t renewed_ms;
 };
 
 /* --- to the supervisor --- */
@@ -88,6 +92,8 @@ static void log_stopped(const struct host *h) {
              LOG_I("conflicts", s->conflicts), LOG_I("parked", s->parked), LOG_I("dead", s->dead),
              LOG_I("naks", s->naks), LOG_I("twins", s->twins), LOG_I("redelivered", s->redelivered),
              LOG_I("published", s->published), LOG_I("swept", s->swept), LOG_I("held", s->held),
+             LOG_I("rpc", s->rpc), LOG_I("rpc_busy", s->rpc_busy),
+             LOG_I("rpc_dropped", s->rpc_dropped), LOG_I("rpc_unknown", s->rpc_unknown),
              LOG_I("in_hand", h->n_tasks));
 }
 
@@ -98,8 +104,10 @@ static void close_all(void *arg) {
         log_stopped(h);
     if (h->n_tasks) /* out of time: tasks hold timers and connections; nothing of theirs is acked */
         _exit(w->fatal ? 1 : 0);
-    if (h->intake)
+    if (h->intake) {
         intake_close(h->intake);
+        gateway_close(h->gateway);
+    }
     if (h->bus)
         bus_delete(h->bus); /* what waited for an answer is told, while there is who listens */
     if (h->pool)
@@ -107,6 +115,7 @@ static void close_all(void *arg) {
     sweeper_delete(h->sweeper);
     outbox_delete(h->outbox);
     alone_delete(h->alone);
+    gateway_delete(h->gateway);
     intake_delete(h->intake);
     uv_walk(&w->loop, on_close_walk, w);
 }
@@ -138,10 +147,13 @@ static void check_drained(struct worker *w) {
     bool late = clock_mono_ms() >= w->drain_deadline_ms;
     if (w->echo_sent)
         return;
-    if (late)
+    if (late) {
         log_warn("shutdown timeout: what is in hand will be redelivered",
                  LOG_I("tasks", h->n_tasks));
-    if (late || (!h->n_tasks && outbox_idle(h->outbox) && sweeper_idle(h->sweeper)))
+        gateway_give_up(h->gateway);
+    }
+    if (late || (!h->n_tasks && gateway_idle(h->gateway) && outbox_idle(h->outbox) &&
+                 sweeper_idle(h->sweeper)))
         say_last_word(w);
 }
 
@@ -157,6 +169,7 @@ static void drain(struct worker *w) {
     log_info("draining", LOG_I("tasks", h->n_tasks));
     w->drain_deadline_ms = clock_mono_ms() + (uint64_t)h->cfg->shutdown_timeout_ms;
     intake_drain(h->intake);
+    gateway_drain(h->gateway);
     sweeper_stop(h->sweeper);
     check_drained(w);
 }
@@ -192,21 +205,30 @@ static void on_pool_change(bool up, void *arg) {
         intake_refresh(w->h.intake);
 }
 
-static void on_queues_ready(const struct err *err, void *arg) {
+static void on_serving(void *arg) {
     struct worker *w = arg;
     const struct gen *g = w->h.gen;
     if (w->closing)
         return;
-    if (err && !w->started && g->number == 1) { /* of a reload: the other queues serve */
+    if (!w->ready)
+        log_info("worker ready", LOG_S("version", g->version), LOG_I("operations", g->n_ops));
+    w->ready = true;
+    tell(w, CTL_LIVE, g->number, NULL, 0);
+}
+
+static void on_queues_ready(const struct err *err, void *arg) {
+    struct worker *w = arg;
+    if (w->closing)
+        return;
+    if (err && !w->started && w->h.gen->number == 1) { /* of a reload: the other queues serve */
         fatal(w, err->msg);
         return;
     }
     if (!w->started) {
         w->started = true;
         sweeper_start(w->h.sweeper);
-        log_info("worker ready", LOG_S("version", g->version), LOG_I("operations", g->n_ops));
     }
-    tell(w, CTL_LIVE, g->number, NULL, 0);
+    gateway_apply(w->h.gateway, on_serving, w);
 }
 
 static int need(const char *value, const char *variable, const char *flag, struct err *err) {
@@ -251,6 +273,7 @@ static int start(struct worker *w, struct err *err) {
     h->outbox = outbox_new(h);
     h->alone = alone_new(h);
     h->sweeper = sweeper_new(h);
+    h->gateway = gateway_new(h);
     h->intake = intake_new(h);
     intake_apply(h->intake, on_queues_ready, w);
     return 0;
@@ -280,8 +303,37 @@ static int check_settings(const struct gen *g, struct err *err) {
     return rc ? -1 : 0;
 }
 
+/* The same files in a new state: nobody else need know. */
+static void renewed(struct worker *w, uint32_t number, const struct err *err) {
+    struct gen *g = reload_take(w->reload, number), *old = w->h.gen;
+    w->renewing = false;
+    if (!g) {
+        log_error("the app's state could not be made anew; the old one serves on",
+                  LOG_S("error", err ? err->msg : NULL));
+        return;
+    }
+    log_warn("the app's Lua state was near its memory limit (--memory-limit); a new one serves",
+             LOG_I("limit_mb", w->h.cfg->memory_limit_mb));
+    w->h.gen = g;
+    gen_unref(old);
+}
+
+/* Rarely: an app that is simply too large would be made anew for ever. */
+static void check_memory(struct worker *w) {
+    uint64_t now = clock_mono_ms();
+    if (!w->h.gen || !w->h.gen->spent || w->renewing || now < w->renewed_ms + RENEW_PAUSE_MS)
+        return;
+    w->renewed_ms = now;
+    w->renewing = reload_renew(w->reload);
+}
+
 static void on_built(uint32_t number, const struct gen *g, const struct err *err, void *arg) {
     struct worker *w = arg;
+    if (w->renewing && number == w->h.gen->number) {
+        renewed(w, number, err);
+        return;
+    }
+    w->renewing = false; /* superseded by a reload */
     struct buf text = {0};
     struct err own;
     if (g && check_settings(g, &own))
@@ -370,6 +422,9 @@ static void on_tick(uv_timer_t *timer) {
         return;
     run_check_deadlines(&w->h);
     task_hold_all(&w->h);
+    check_memory(w);
+    if (w->started)
+        gateway_tick(w->h.gateway);
     if (w->h.draining && w->started)
         check_drained(w);
 }
@@ -420,7 +475,7 @@ int worker_main(struct config *cfg, const char *share_dir) {
     if (open_ctl(&w))
         return 1;
     signal(SIGPIPE, SIG_IGN);
-    gen_limit(cfg->watchdog_ms);
+    gen_limit(cfg->watchdog_ms, (size_t)cfg->memory_limit_mb << 20);
     w.reload = reload_new(&w.loop, lua_dir, on_built, &w);
     free(lua_dir);
     start_timer(&w, &w.tick, on_tick, TICK_MS);

@@ -27,7 +27,7 @@ static int refuse(lua_State *L, const char *message) {
 
 /* NULL when effects may be collected now, else why not. */
 static const char *not_now(struct call *c) {
-    if (!c)
+    if (!c || c->coro->req->op < 0)
         return "the scheduler works inside a mutation's handler only";
     if (c->coro->req->failed)
         return "onError runs after the rollback: nothing can be scheduled there";
@@ -172,6 +172,21 @@ static int l_message(lua_State *L) {
     return 1;
 }
 
+/* (headers) → JSON text of them | nil, message: checked as for enqueue */
+static int l_headers(lua_State *L) {
+    struct hdrs h = {0};
+    struct err err;
+    struct buf *out = &vm_of(L)->buf;
+    int rc = read_headers(L, 1, &h, &err);
+    buf_reset(out);
+    hdrs_to_json(&h, out);
+    hdrs_free(&h);
+    if (rc != 0)
+        return refuse(L, err.msg);
+    lua_pushlstring(L, out->p, out->len);
+    return 1;
+}
+
 static struct effect *with_id(struct effect *from, const struct list *all, const char *id) {
     for (struct list *it = from->node.prev; it != all; it = it->prev) {
         struct effect *e = container_of(it, struct effect, node);
@@ -251,8 +266,7 @@ static int l_drop_since(lua_State *L) {
 }
 
 const luaL_Reg api_sched[] = {
-    {"request", l_request},         {"message", l_message},
-    {"cancel", l_cancel},           {"id_of", l_id_of},
-    {"retry_delay", l_retry_delay}, {"mark", l_mark},
-    {"drop_since", l_drop_since},   {NULL, NULL},
+    {"headers", l_headers}, {"request", l_request},       {"message", l_message},
+    {"cancel", l_cancel},   {"id_of", l_id_of},           {"retry_delay", l_retry_delay},
+    {"mark", l_mark},       {"drop_since", l_drop_since}, {NULL, NULL},
 };

@@ -98,18 +98,20 @@ static void push_on_error(lua_State *L, struct call *c) {
     push_msg(L, c);
 }
 
-/* Protected: makes the coroutine and puts a function and five arguments on its stack. */
+/* Protected: makes the coroutine and puts a function and its arguments on its stack. */
 static int prepare(lua_State *L) {
     struct call *c = lua_touserdata(L, 1);
     lua_State *co = lua_newthread(L);
     c->coro->ref = vm_ref(c->gen->vm, L);
     c->coro->co = co;
     luaL_checkstack(L, 12, NULL);
-    if (c->coro->req->failed)
+    if (c->coro->req->op < 0)
+        script_push(c->gen->vm, L, c->coro->req->script);
+    else if (c->coro->req->failed)
         push_on_error(L, c);
     else
         push_run(L, c);
-    lua_xmove(L, co, 6);
+    lua_xmove(L, co, lua_gettop(L) - 1); /* all but c */
     return 0;
 }
 
@@ -134,9 +136,14 @@ static enum call_event ask(struct call *c) {
 static enum call_event step(struct call *c, int nargs) {
     struct vm *vm = c->gen->vm;
     vm->current = c;
+    memory_enter(&vm->memory);
     watchdog_enter(vm, c->coro->co, vm->limit_ms);
     int rc = lua_resume(c->coro->co, nargs);
     watchdog_leave();
+    if (!c->gen->spent)
+        c->gen->spent = memory_leave(&vm->memory, vm->L);
+    else
+        vm->memory.limited = false;
     vm->current = NULL;
     c->coro->res = NULL;
     if (rc == LUA_YIELD)
@@ -168,7 +175,7 @@ enum call_event call_start(struct call *c) {
         failure_set(c, L);
         return CALL_FAILED;
     }
-    return step(c, 5);
+    return step(c, lua_gettop(c->coro->co) - 1);
 }
 
 enum call_event call_resume_result(struct call *c, const struct pgres *r) {

@@ -15,8 +15,18 @@
 struct call;
 struct failure;
 
-struct call_request {    /* borrowed until call_delete */
-    int op;              /* index into gen->ops */
+/* A script of `rbf exec`, run in the place of an operation: lua/rbf/script.lua says how. */
+struct call_script {
+    const char *path; /* absolute */
+    const char *text;
+    size_t len;
+    int argc; /* its arguments */
+    char *const *argv;
+};
+
+struct call_request { /* borrowed until call_delete */
+    int op;           /* index into gen->ops; -1: script, and nothing below it counts */
+    const struct call_script *script;
     const char *subject; /* as received, without prefix */
     const char *request_id;
     const struct hdrs *hdrs;
@@ -48,10 +58,11 @@ struct call_value {
 };
 
 enum call_event {
-    CALL_SQL,    /* run sql with params; then call_resume_result or call_resume_error */
-    CALL_TYPES,  /* describe sql, without running it; then call_resume_types or call_resume_error */
-    CALL_ASK,    /* the handler waits for something else: question, args; then call_resume_values */
-    CALL_DONE,   /* result is the reply's JSON, effects what the scheduler collected */
+    CALL_SQL,   /* run sql with params; then call_resume_result or call_resume_error */
+    CALL_TYPES, /* describe sql, without running it; then call_resume_types or call_resume_error */
+    CALL_ASK,   /* the handler waits for something else: question, args; then call_resume_values */
+    CALL_DONE, /* result is the reply's JSON (a script's: its exit code), effects what the scheduler
+                  collected */
     CALL_FAILED, /* failure says how */
 };
 

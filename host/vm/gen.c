@@ -179,9 +179,11 @@ static int build_router(struct gen *g, struct err *err) {
 }
 
 static int64_t limit_ms = WATCHDOG_PRESET_MS;
+static size_t limit_bytes;
 
-void gen_limit(int64_t ms) {
+void gen_limit(int64_t ms, size_t bytes) {
     limit_ms = ms;
+    limit_bytes = bytes;
 }
 
 struct gen *gen_load(const struct tree *tree, const char *lua_dir, uint32_t number,
@@ -191,11 +193,13 @@ struct gen *gen_load(const struct tree *tree, const char *lua_dir, uint32_t numb
     g->refs = 1;
     g->number = number;
     snprintf(g->version, sizeof g->version, "%s", tree->version);
-    g->vm = vm_new(g, tree, lua_dir);
+    g->vm = vm_new(g, tree, lua_dir, limit_bytes);
     g->vm->limit_ms = limit_ms;
+    memory_enter(&g->vm->memory);
     watchdog_enter(g->vm, g->vm->L, limit_ms * WATCHDOG_LOAD);
     int failed = lua_cpcall(g->vm->L, load, g);
     watchdog_leave();
+    g->spent = memory_leave(&g->vm->memory, g->vm->L);
     int rc = failed ? load_error(g->vm, err) : 0;
     g->vm->tree = NULL;
     if (rc != 0 || build_router(g, err) != 0) {

@@ -50,13 +50,15 @@ struct gen {
     struct router *router; /* subjects without prefix → index into ops */
     char *options;         /* what main.lua gave createBackend, as JSON ("{}" without main.lua) */
     double load_ms;
+    bool spent; /* it ran out of memory, or nearly: to be made anew from the same files */
     int refs;
     struct vm *vm; /* private to vm/ */
 };
 
-/* How long a handler may compute without waiting, for generations loaded from now on: CPU time,
- * 0 for ever. Preset: 1 s. Before the first gen_load of another thread. */
-void gen_limit(int64_t ms);
+/* For generations loaded from now on: how long a handler may compute without waiting (CPU time, 0
+ * for ever; preset: 1 s), and how many bytes the state may hold (0, the preset: any). Before the
+ * first gen_load of another thread. */
+void gen_limit(int64_t ms, size_t bytes);
 /* Builds a generation with one reference; takes nothing. lua_dir is the folder that holds
  * rbf/init.lua. NULL with err: "handlers/users.lua:12: unknown key 'handlr', did you mean
  * 'handler'?" */

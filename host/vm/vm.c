@@ -98,15 +98,15 @@ static char *cut_name(const char *full) {
     return xasprintf("...%s", full + n - (LUA_IDSIZE - 4));
 }
 
-/* Paths are shown below the working directory where they are, else in full. */
-static void name_files(struct vm *vm, const struct tree *tree) {
+/* Paths are shown below the working directory where they are, else in full: what to skip. */
+static size_t shown_from(const char *path) {
     char cwd[PATH_MAX];
-    size_t skip = 0;
-    if (getcwd(cwd, sizeof cwd)) {
-        size_t n = strlen(cwd);
-        if (!strncmp(vm->root, cwd, n) && vm->root[n] == '/')
-            skip = n + 1;
-    }
+    size_t n = getcwd(cwd, sizeof cwd) ? strlen(cwd) : 0;
+    return n && !strncmp(path, cwd, n) && path[n] == '/' ? n + 1 : 0;
+}
+
+static void name_files(struct vm *vm, const struct tree *tree) {
+    size_t skip = shown_from(vm->root);
     vm->files = xcalloc(tree->n ? tree->n : 1, sizeof *vm->files);
     vm->n_files = tree->n;
     for (size_t i = 0; i < tree->n; i++) {
@@ -118,7 +118,14 @@ static void name_files(struct vm *vm, const struct tree *tree) {
     }
 }
 
-struct vm *vm_new(struct gen *g, const struct tree *tree, const char *lua_dir) {
+void vm_add_file(struct vm *vm, const char *full) {
+    vm->files = xrealloc(vm->files, (vm->n_files + 1) * sizeof *vm->files);
+    vm->extra_file = xstrdup(full);
+    vm->files[vm->n_files++] = (struct vm_file){
+        .cut = cut_name(full), .shown = xstrdup(full + shown_from(full)), .path = vm->extra_file};
+}
+
+struct vm *vm_new(struct gen *g, const struct tree *tree, const char *lua_dir, size_t limit) {
     struct vm *vm = xcalloc(1, sizeof *vm);
     vm->gen = g;
     vm->tree = tree;
@@ -129,6 +136,7 @@ struct vm *vm_new(struct gen *g, const struct tree *tree, const char *lua_dir) {
     vm->L = luaL_newstate();
     if (!vm->L)
         abort();
+    memory_open(&vm->memory, vm->L, limit);
     luaL_openlibs(vm->L);
     strip(vm->L);
     add_host(vm);
@@ -143,12 +151,14 @@ void vm_delete(struct vm *vm) {
     vm_unref(vm, vm->classify_ref);
     if (vm->refs != 0)
         log_error("Lua references left in a closing generation", LOG_I("refs", vm->refs));
+    memory_close(&vm->memory, vm->L);
     lua_close(vm->L);
     for (size_t i = 0; i < vm->n_files; i++) {
         free(vm->files[i].cut);
         free(vm->files[i].shown);
     }
     free(vm->files);
+    free(vm->extra_file);
     free(vm->root);
     free(vm->lua_dir);
     json_decref(vm->json);

@@ -7,6 +7,7 @@
 #ifndef RBF_VM_H
 #define RBF_VM_H
 #include "vm/call.h"
+#include "vm/memory.h"
 #include <lauxlib.h>
 #include <lua.h>
 
@@ -25,6 +26,8 @@ struct vm {
     char *root, *lua_dir;    /* prefixes of chunk names: "@<root>/users.lua" */
     struct vm_file *files;
     size_t n_files;
+    struct memory memory;
+    char *extra_file;                        /* path of the last of files, when it is a script */
     int64_t limit_ms;                        /* of CPU time between two waits; 0: none */
     int refs;                                /* registry references held: 0 when the state closes */
     int run_ref, on_error_ref, classify_ref; /* functions of rbf.boot */
@@ -34,8 +37,9 @@ struct vm {
 };
 
 /* A new state: standard libraries without what handlers must not have, rbf.host. Out of memory
- * aborts. tree is borrowed until vm_loaded. */
-struct vm *vm_new(struct gen *g, const struct tree *tree, const char *lua_dir) NODISCARD;
+ * aborts. tree is borrowed until vm_loaded. limit: bytes that the state may hold, 0 for any. */
+struct vm *vm_new(struct gen *g, const struct tree *tree, const char *lua_dir,
+                  size_t limit) NODISCARD;
 void vm_delete(struct vm *vm);
 #define vm_of(L) ((struct vm *)lua_touserdata(L, lua_upvalueindex(1)))
 /* The call under way; raises when there is none (an error object's __tostring, say, runs after it).
@@ -52,6 +56,12 @@ extern const luaL_Reg api_module[];
 void api_module_keep(lua_State *L);
 /* Sets rbf.host's constants (null, array_mt, …); table at the top of the stack. */
 void api_host_constants(struct vm *vm);
+
+/* script.c: pushes the function that runs s and its three arguments. May raise. */
+void script_push(struct vm *vm, lua_State *L, const struct call_script *s);
+
+/* vm.c: a file that is no part of the app, for places; full is its absolute path. */
+void vm_add_file(struct vm *vm, const char *full);
 
 /* trace.c: where in the user's files. */
 /* The innermost frame of L that is the app's; NULL when there is none. */

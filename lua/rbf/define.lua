@@ -223,7 +223,10 @@ function _M.createBackend(app, options)
       settings[tostring(k)] = v
     end
   end
-  return setmetatable({ app = app, settings = settings }, Backend)
+  local client = require("rbf.client").backend
+  return setmetatable({
+    app = app, settings = settings, mutations = client.mutations, queries = client.queries,
+  }, Backend)
 end
 
 return _M

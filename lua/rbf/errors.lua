@@ -25,6 +25,9 @@ end
 local misuse = _M.misuse
 
 function Error:__tostring()
+  if self.requestId then -- of a request that a script sent
+    return ("%s%s (%d %s)"):format(self.where or "", self.message, self.status, self.code)
+  end
   local state = self.sqlstate and (" (SQLSTATE %s)"):format(self.sqlstate) or ""
   return (self.where or "") .. self.message .. state
 end
@@ -156,6 +159,7 @@ local hints = {
   { "attempt to index [^\n]*'scheduler' %(a nil value%)",
     "queries have no scheduler; make this operation a mutation (nor has onError, after the rollback)" },
   { "attempt to index [^\n]*'db' %(a nil value%)", "onError runs after the rollback, without db" },
+  { "^[^\n]*not enough memory", "the app's Lua state reached --memory-limit; it is made anew" },
   { "attempt to index global 'io' %(a nil value%)", "handlers have no files" },
 }
 

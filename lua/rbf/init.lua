@@ -1,5 +1,6 @@
 --- The framework as apps see it: require "rbf".
 local host = require "rbf.host"
+local client = require "rbf.client"
 local define = require "rbf.define"
 local errors = require "rbf.errors"
 local log = require "rbf.log"
@@ -10,6 +11,7 @@ local where = require "rbf.where"
 local rbf = {
   defineBackend = define.defineBackend,
   createBackend = define.createBackend,
+  backend = client.backend,
   z = require "rbf.z",
   fail = errors.fail,
   retry = errors.retry,

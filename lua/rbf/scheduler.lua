@@ -38,23 +38,24 @@ local function split(text, verb)
 end
 
 --- The params a path takes, as strings.
-local function texts(path, params, verb)
+local function texts(path, params, what)
   local known, result = {}, {}
   for name in path:gmatch "%$([%w_]+)" do known[name] = true end
   if params == nil then return result end
-  util.check_type(params, "table", ("scheduler:%s: params"):format(verb))
+  util.check_type(params, "table", what .. ": params")
   if next(params) ~= nil and next(known) == nil then
-    misuse("scheduler:%s: path '%s' has no parameters", verb, path)
+    misuse("%s: path '%s' has no parameters", what, path)
   end
   util.check_keys(params, known, "params of " .. path)
   for name, v in pairs(params) do
     if type(v) ~= "string" and not (type(v) == "number" and v % 1 == 0) then
-      misuse("scheduler:%s: param '%s' must be a string, found %s", verb, name, util.describe(v))
+      misuse("%s: param '%s' must be a string, found %s", what, name, util.describe(v))
     end
     result[name] = type(v) == "number" and ("%d"):format(v) or v
   end
   return result
 end
+_M.texts = texts
 
 local function subject_of(op, params, verb)
   local queue_subject, path
@@ -69,7 +70,7 @@ local function subject_of(op, params, verb)
     misuse('scheduler:%s: expected an operation or "queue.path", found %s (is it in what its file '
       .. "returns?)", verb, util.describe(op))
   end
-  return checked(host.subject(queue_subject, path, texts(path, params, verb)))
+  return checked(host.subject(queue_subject, path, texts(path, params, "scheduler:" .. verb)))
 end
 
 local option_keys = { input = true, params = true, headers = true, id = true }

@@ -5,6 +5,7 @@
 ---@class rbf
 ---@field z rbf.z
 ---@field log rbf.log
+---@field backend rbf.Backend for scripts (rbf exec)
 ---@field null userdata JSON null where nil cannot stand: list slots, record values, SQL NULL in insert
 ---@field op rbf.op operators for where
 ---@field all rbf.All all rows, as a where; all columns, in onConflict's update
@@ -106,8 +107,6 @@ function rbf.json.encode(v) end
 ---@return any # null is rbf.null
 function rbf.json.decode(text) end
 
----@class rbf.Backend
-
 ---@class rbf.App
 local App = {}
 
@@ -167,6 +166,7 @@ function App:query(queue, definition) end
 ---@field sqlstate? string
 ---@field details? any
 ---@field issues? rbf.Issue[]
+---@field requestId? string of a request that a script sent
 
 ---@class rbf.log
 local log = {}

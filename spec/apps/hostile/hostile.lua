@@ -25,6 +25,16 @@ local endless = app:mutation("jobs", {
   end,
 })
 
+-- Keeps what it should not.
+local kept = {}
+local leak = app:mutation("jobs", {
+  path = "leak",
+  handler = function()
+    kept[#kept + 1] = ("x"):rep(1e6) .. #kept
+    return #kept
+  end,
+})
+
 -- A message that is cut within a character.
 local cut = app:mutation("jobs", {
   path = "cut",
@@ -97,5 +107,5 @@ local limits = app:query("slow", {
 
 return {
   plain = plain, cut = cut, twice = twice, later = later, sooner = sooner, tenant = tenant,
-  chain = chain, suicide = suicide, limits = limits, endless = endless,
+  chain = chain, suicide = suicide, limits = limits, endless = endless, leak = leak,
 }

@@ -354,7 +354,7 @@ static void endless(void **state) {
         "\nfor _ = 1, 1e9 do z.string():min(2):safeParse('ab') end",
     };
     alarm(60); /* else the test would hang */
-    gen_limit(60);
+    gen_limit(60, 0);
     for (size_t i = 0; i < sizeof loops / sizeof *loops; i++) {
         struct gen *g = vmtest_handler(loops[i]);
         struct vmtest t = {0};
@@ -370,12 +370,12 @@ static void endless(void **state) {
         gen_unref(g);
     }
     alarm(0);
-    gen_limit(1000);
+    gen_limit(1000, 0);
 }
 
 /* Short stretches, however many, are nobody's trouble; nor is the loading of an app. */
 static void patient(void **state) {
-    gen_limit(60);
+    gen_limit(60, 0);
     struct gen *g = vmtest_handler("local n = 0 for _ = 1, 40 do local till = os.clock() + .01 "
                                    "while os.clock() < till do n = n + 1 end rbf.sleep { ms = 1 } "
                                    "end return n > 0");
@@ -389,7 +389,50 @@ static void patient(void **state) {
         fail_msg("%s", err.msg);
     tree_delete(tree);
     alarm(0);
-    gen_limit(1000);
+    gen_limit(1000, 0);
+}
+
+/* A handler that eats too much fails, and its state is not to be used for long. */
+static void memory(void **state) {
+    static const char *const meals[] = {
+        "local t = {} for i = 1, 1e7 do t[i] = ('x'):rep(1000) .. i end",
+        "return #('x'):rep(1e9)",
+        "local t = 'x' for i = 1, 40 do t = t .. t end return #t",
+        "local ok = pcall(string.rep, 'x', 1e9) error('not enough memory: ' .. tostring(ok))",
+    };
+    for (size_t i = 0; i < sizeof meals / sizeof *meals; i++) {
+        gen_limit(1000, 20 << 20);
+        struct gen *g = vmtest_handler(meals[i]);
+        gen_limit(1000, 0);
+        assert_false(g->spent);
+        struct vmtest t = {0};
+        vmtest_run(&t, g, "jobs.op", NULL);
+        assert_int_equal(t.event, CALL_FAILED);
+        assert_non_null(strstr(t.call->failure.internal, "not enough memory"));
+        assert_true(g->spent);
+        vmtest_end(&t);
+        vmtest_run(&t, g, "jobs.op", NULL); /* fails again, and that is all */
+        assert_int_equal(t.event, CALL_FAILED);
+        vmtest_end(&t);
+        gen_unref(g);
+    }
+}
+
+/* Garbage is not what is meant; what is kept is. */
+static void memory_kept(void **state) {
+    gen_limit(1000, 20 << 20);
+    struct gen *g = vmtest_app(
+        "local kept = {} base:mutation('jobs', { path = 'op', input = z.any(), handler = "
+        "function(r) "
+        "local s = ('x'):rep(1e6) .. math.random() if r.input then kept[#kept + 1] = s end end })");
+    gen_limit(1000, 0);
+    for (int i = 0; i < 100; i++)
+        vmtest_expect(g, "false", "null");
+    assert_false(g->spent);
+    for (int i = 0; i < 14; i++)
+        vmtest_expect(g, "true", "null");
+    assert_true(g->spent);
+    gen_unref(g);
 }
 
 /* Two calls of one generation, one waiting while the other runs. */
@@ -422,6 +465,7 @@ int main(void) {
         cmocka_unit_test(traceback),  cmocka_unit_test(statement),
         cmocka_unit_test(effects),    cmocka_unit_test(refused_effects),
         cmocka_unit_test(coroutines), cmocka_unit_test(interleaved),
+        cmocka_unit_test(memory),     cmocka_unit_test(memory_kept),
         cmocka_unit_test(endless),    cmocka_unit_test(patient),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
