@@ -4,6 +4,7 @@
  * and the middleware check before a stored reply. */
 #ifndef RBF_RUN_H
 #define RBF_RUN_H
+#include "core/cache.h"
 #include "core/host.h"
 #include "vm/call.h"
 
@@ -29,6 +30,7 @@ struct run {
     uint64_t conn_by_ms;         /* lazy run: struct run_lazy */
     struct pgpool_waiter waiter; /* lazy run */
     struct list node;            /* among the running, for deadlines */
+    struct cache_reader reader;  /* lazy run */
     const struct ask *asking;    /* the question under way */
     void *asked;                 /* its own */
     bool starting;               /* inside its start: an answer waits in `next` */

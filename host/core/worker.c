@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "core/after.h"
 #include "core/alone.h"
+#include "core/cache.h"
 #include "core/gateway.h"
 #include "core/intake.h"
 #include "core/lane.h"
@@ -92,6 +93,7 @@ static void log_stopped(const struct host *h) {
              LOG_I("conflicts", s->conflicts), LOG_I("parked", s->parked), LOG_I("dead", s->dead),
              LOG_I("naks", s->naks), LOG_I("twins", s->twins), LOG_I("redelivered", s->redelivered),
              LOG_I("published", s->published), LOG_I("swept", s->swept), LOG_I("held", s->held),
+             LOG_I("cache_hits", s->cache_hits), LOG_I("cache_misses", s->cache_misses),
              LOG_I("rpc", s->rpc), LOG_I("rpc_busy", s->rpc_busy),
              LOG_I("rpc_dropped", s->rpc_dropped), LOG_I("rpc_unknown", s->rpc_unknown),
              LOG_I("in_hand", h->n_tasks));
@@ -110,6 +112,8 @@ static void close_all(void *arg) {
     }
     if (h->bus)
         bus_delete(h->bus); /* what waited for an answer is told, while there is who listens */
+    cache_delete(h->cache);
+    h->cache = NULL;
     if (h->pool)
         pgpool_delete(h->pool);
     sweeper_delete(h->sweeper);
@@ -187,6 +191,7 @@ static void on_bus_change(bool up, void *arg) {
     struct worker *w = arg;
     log_write(up ? LOG_INFO : LOG_WARN, up ? "NATS is back" : "NATS is away; waiting",
               log_fields_(LOG_I("in_hand", w->h.n_tasks)));
+    cache_bus_changed(w->h.cache, up);
     if (up && w->h.intake)
         intake_refresh(w->h.intake);
 }
@@ -259,6 +264,9 @@ static int connect_servers(struct worker *w, struct err *err) {
     h->bus = bus_new(&w->loop, &o, err);
     buf_free(&name);
     if (!h->bus)
+        return -1;
+    h->cache = cache_new(h, err);
+    if (!h->cache)
         return -1;
     h->pool = pgpool_new(&w->loop, c->database_url, (int)c->connections);
     pgpool_on_change(h->pool, on_pool_change, w);
@@ -359,6 +367,7 @@ static void go_live(struct worker *w, uint32_t number) {
     w->h.gen = g;
     if (old) {
         gen_unref(old);
+        cache_reloaded(w->h.cache);
         intake_apply(w->h.intake, on_queues_ready, w);
     } else if (start(w, &err)) {
         fatal(w, err.msg);
