@@ -1,5 +1,5 @@
 -- Messages that were delivered a third time without an outcome: how often each was run alone. One
--- that takes its worker down with it, alone, twice, is poison. Rows go with the message's end.
+-- that takes its worker down with it, alone, three times, is poison. Rows go with the message's end.
 
 CREATE TABLE IF NOT EXISTS rbf_suspects (
     namespace  TEXT    NOT NULL DEFAULT 'default',

@@ -21,6 +21,9 @@ struct config {
     char *log_level;      /* --log-level debug|info|warn|error, RBF_LOG_LEVEL; "info" */
     char *log_format;     /* --log-format json|pretty, RBF_LOG_FORMAT; NULL: by terminal */
     char *state_dir;      /* --state-dir, RBF_STATE_DIR: of rbf dev; NULL: .rbf in the folder */
+    char *http_ca_file;   /* --http-ca-file, RBF_HTTP_CA_FILE: instead of the system's; NULL */
+    char *redact_headers; /* --redact-headers a,b, RBF_REDACT_HEADERS: not kept in dead letters */
+    char *dead_subject;   /* --dead-subject S, RBF_DEAD_SUBJECT: told of each dead letter; NULL */
     char *reply_prefixes; /* --reply-prefixes a.,b., RBF_REPLY_PREFIXES: besides inboxes; "" */
     int64_t workers;      /* --workers, RBF_WORKERS; 1 */
     int64_t connections;  /* --connections, RBF_CONNECTIONS: to PostgreSQL, each worker; 16 */
@@ -33,9 +36,16 @@ struct config {
     int64_t retry_max_ms;        /* --retry-max 5m, RBF_RETRY_MAX */
     int64_t orphan_after_ms;     /* --orphan-after 5s, RBF_ORPHAN_AFTER: sweeper, rows due now */
     int64_t max_rpc_waiting;     /* --max-rpc-waiting, RBF_MAX_RPC_WAITING; 1000, each worker */
-    int64_t cache_bytes;      /* --cache-bytes, RBF_CACHE_BYTES: in each worker; 64 MiB; 0: none */
-    bool sweeper;             /* --no-sweeper, RBF_SWEEPER=0; true */
-    bool watch;               /* --watch (run), RBF_WATCH; dev sets it */
+    int64_t cache_bytes;         /* --cache-bytes, RBF_CACHE_BYTES: in each worker; 64 MiB */
+    int64_t cron_lease_ms;       /* --cron-lease 30s, RBF_CRON_LEASE */
+    bool cron;                   /* --no-cron, RBF_CRON=0; true */
+    bool sweeper;                /* --no-sweeper, RBF_SWEEPER=0; true */
+    bool watch;                  /* --watch (run), RBF_WATCH; dev sets it */
+
+    /* purge; 0: for ever */
+    int64_t results_retention_ms; /* --results-retention 24h, RBF_RESULTS_RETENTION */
+    int64_t dead_retention_ms;    /* --dead-retention 720h, RBF_DEAD_RETENTION */
+
     unsigned char source[64]; /* enum config_source of each row, private */
 };
 

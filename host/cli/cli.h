@@ -4,6 +4,7 @@
 #ifndef RBF_CLI_H
 #define RBF_CLI_H
 #include "base/config.h"
+#include "vm/gen.h"
 
 #define CLI_MAX_FLAGS 12
 
@@ -30,6 +31,8 @@ int cmd_job_trigger(struct cli *c);
 int cmd_job_replay(struct cli *c);
 int cmd_job_discard(struct cli *c);
 int cmd_job_cancel(struct cli *c);
+int cmd_check(struct cli *c);
+int cmd_types(struct cli *c);
 int cmd_exec(struct cli *c);
 int cmd_worker(struct cli *c); /* for the supervisor only */
 
@@ -44,4 +47,7 @@ int cli_find_servers(struct cli *c, char *const *server, struct err *err);
 /* The app's folder: the argument, else what is configured. -1, said, when it is no folder or there
  * is more than one argument. */
 int cli_app_dir(struct cli *c);
+/* Loads the app and takes main.lua's settings into c->cfg, without any server. The caller's; NULL
+ * with err: "handlers/users.lua:12: …". */
+struct gen *cli_load(struct cli *c, struct err *err);
 #endif

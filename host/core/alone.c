@@ -7,9 +7,11 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-/* The first redelivery may be anybody's bad luck; so may a restart right after it. */
+/* The first redelivery may be anybody's bad luck, and so may a restart right after it. A message
+ * that is not at fault can still be unlucky while it is alone (workers are killed for other
+ * reasons): three times in a row it is not. */
 #define SUSPECT_DELIVERY 3
-#define MAX_RUNS 2
+#define MAX_RUNS 3
 #define AGAIN_MS 250
 
 struct alone {

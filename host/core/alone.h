@@ -2,7 +2,7 @@
 /* alone - finds the message that kills its worker. A worker's death makes everything it had in hand
  * come again, innocent or not; so a message at its third delivery runs alone: nothing new is
  * pulled, what is in hand ends first, and what still arrives is held back. How often it was begun
- * alone is counted in rbf_suspects before it runs; one that was begun twice and had no end is
+ * alone is counted in rbf_suspects before it runs; one that was begun three times and had no end is
  * poison: answered with 500, and a dead letter. Loop thread only. */
 #ifndef RBF_ALONE_H
 #define RBF_ALONE_H

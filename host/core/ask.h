@@ -14,7 +14,7 @@ struct ask {
     void (*cancel)(struct run *r);
 };
 
-extern const struct ask ask_sleep, ask_namespace;
+extern const struct ask ask_sleep, ask_namespace, ask_http;
 extern const struct ask ask_cache_get, ask_cache_set, ask_cache_invalidate;
 extern const struct ask ask_client_send, ask_client_wait;
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/reload.h"
 #include "base/buf.h"
+#include "base/failpoint.h"
 #include <stdlib.h>
 
 struct build {
@@ -43,6 +44,7 @@ static void build(uv_work_t *work) { /* on a thread of the pool */
 }
 
 static void on_built(uv_work_t *work, int status) {
+    (void)FAILPOINT("reload.built");
     struct build *b = work->data;
     struct reload *r = b->r;
     if (r) {

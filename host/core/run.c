@@ -2,6 +2,7 @@
 #include "core/run.h"
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/failpoint.h"
 #include "core/ask.h"
 #include <inttypes.h>
 #include <stdlib.h>
@@ -133,6 +134,7 @@ static void send_statement(struct run *r) {
     pgconn_add(r->conn, r->call->sql, r->call->n_params, r->call->params,
                r->describing ? PGADD_DESCRIBE : 0);
     pgconn_sync(r->conn);
+    (void)FAILPOINT("run.statement");
     r->waiting_sql = true;
     pgconn_send(r->conn, on_statement, r);
 }
@@ -218,6 +220,7 @@ void run_start(struct run *r, struct host *h, struct gen *g, const struct call_r
                void (*cb)(struct run *r, enum run_end end), void *arg) {
     memset(r, 0, sizeof *r);
     r->h = h;
+    r->req = req;
     r->conn = conn;
     r->begin = lazy ? lazy->begin : NULL;
     r->conn_by_ms = lazy ? lazy->conn_by_ms : 0;

@@ -25,6 +25,7 @@ struct run_lazy {
 struct run {
     struct host *h;
     struct call *call;
+    const struct call_request *req;
     struct pgconn *conn;         /* lent; NULL until a lazy run wants one */
     const char *begin;           /* lazy run: statement that opens the transaction; NULL: open */
     uint64_t conn_by_ms;         /* lazy run: struct run_lazy */
@@ -33,6 +34,7 @@ struct run {
     struct cache_reader reader;  /* lazy run */
     const struct ask *asking;    /* the question under way */
     void *asked;                 /* its own */
+    int http_calls;              /* so far: what tells their idempotency keys apart */
     bool starting;               /* inside its start: an answer waits in `next` */
     bool answered;
     enum call_event next;

@@ -3,6 +3,7 @@
 #include "core/script.h"
 #include "core/client.h"
 #include "core/run.h"
+#include "web/http.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -58,6 +59,7 @@ int script_run(struct config *cfg, struct gen *g, const struct call_script *scri
     else
         buf_puts(complaint, err.msg);
     client_delete(s.h.client);
+    http_delete(s.h.http);
     uv_run(&s.loop, UV_RUN_DEFAULT);
     uv_loop_close(&s.loop);
     return s.code;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/settle.h"
 #include "base/clock.h"
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "base/utf8.h"
 #include "core/dead.h"
@@ -88,6 +89,7 @@ static void log_verdict(const struct verdict *v) {
 
 static void conclude(struct verdict *v) {
     struct task *t = v->t;
+    (void)FAILPOINT("settle.written");
     struct stats *s = &t->h->stats;
     s->parked += v->park_until != 0;
     s->dead += v->letter;
@@ -96,6 +98,8 @@ static void conclude(struct verdict *v) {
     s->expired += told && v->status == 410;
     s->refused += told && v->status != 410;
     log_verdict(v);
+    if (v->letter)
+        dead_tell(t, &(struct death){v->code, v->message, v->internal, v->traceback, v->bare});
     if (v->reply)
         task_reply_error(t, v->status, v->code, v->message, v->details);
     if (v->park_until)
@@ -155,6 +159,7 @@ static void add_result(const struct verdict *v) {
 
 static void write_it(struct verdict *v) {
     struct pgconn *c = v->conn;
+    (void)FAILPOINT("settle.before_write");
     if (pgconn_tx(c) != PGTX_IDLE) {
         pgconn_add(c, "ROLLBACK", 0, NULL, 0);
         pgconn_sync(c);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/task.h"
 #include "base/clock.h"
+#include "base/failpoint.h"
 #include "base/jsonval.h"
 #include "base/log.h"
 #include "base/utf8.h"
@@ -69,6 +70,8 @@ static void wake_twins(struct task *t) {
 
 void task_end(struct task *t, const char *word) {
     struct host *h = t->h;
+    if (word && FAILPOINT("task.before_ack"))
+        word = NULL;
     struct queue *q = t->q;
     if (word && q) {
         bus_ack(h->bus, t->msg->reply, word);

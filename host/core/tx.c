@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/tx.h"
 #include "base/clock.h"
+#include "base/failpoint.h"
 #include "base/jsonval.h"
 #include "base/log.h"
 #include "core/after.h"
@@ -220,7 +221,7 @@ static const struct err *first_error(const struct pgflight *f) {
 static void on_begun(struct pgconn *c, const struct pgflight *f, void *arg) {
     struct tx *tx = arg;
     const struct err *err = f->lost ? NULL : first_error(f);
-    if (f->lost || err)
+    if (f->lost || err || FAILPOINT("tx.begun"))
         trouble(tx, err);
     else
         decide(tx, f->res[0]);
@@ -329,7 +330,7 @@ static void committed(struct tx *tx, const struct pgflight *f) {
 static void on_committed(struct pgconn *c, const struct pgflight *f, void *arg) {
     struct tx *tx = arg;
     const struct err *err = f->lost ? NULL : first_error(f);
-    if (f->lost) {
+    if (f->lost || FAILPOINT("tx.committed")) {
         run_close(&tx->run);
         trouble(tx, NULL); /* committed or not: the dedup lookup will tell */
     } else if (!err && pgres_committed(f->res[f->n - 1])) {
@@ -401,6 +402,8 @@ static void on_ran(struct run *r, enum run_end end) {
                             .internal = why.p,
                             .retry_after_ms = -1};
         failed(tx, &f);
+    } else if (FAILPOINT("tx.before_commit")) {
+        lost(tx);
     } else {
         add_own_scope(tx->conn);
         results_add_insert(tx->conn, t, 200, r->call->result);
@@ -408,6 +411,7 @@ static void on_ran(struct run *r, enum run_end end) {
         pgconn_add(tx->conn, "COMMIT", 0, NULL, 0);
         pgconn_sync(tx->conn);
         pgconn_send(tx->conn, on_committed, tx);
+        (void)FAILPOINT("tx.commit_sent");
     }
     buf_free(&why);
 }

@@ -1,19 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/worker.h"
 #include "base/clock.h"
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "core/after.h"
 #include "core/alone.h"
+#include "core/backlog.h"
 #include "core/cache.h"
+#include "core/cron.h"
 #include "core/gateway.h"
 #include "core/intake.h"
 #include "core/lane.h"
 #include "core/outbox.h"
+#include "core/purge.h"
 #include "core/reload.h"
 #include "core/run.h"
 #include "core/sweeper.h"
 #include "core/task.h"
 #include "pg/migrate.h"
+#include "web/http.h"
 #include "wire/ctl.h"
 #include <signal.h>
 #include <stdlib.h>
@@ -92,11 +97,12 @@ static void log_stopped(const struct host *h) {
              LOG_I("failed", s->failed), LOG_I("expired", s->expired),
              LOG_I("conflicts", s->conflicts), LOG_I("parked", s->parked), LOG_I("dead", s->dead),
              LOG_I("naks", s->naks), LOG_I("twins", s->twins), LOG_I("redelivered", s->redelivered),
-             LOG_I("published", s->published), LOG_I("swept", s->swept), LOG_I("held", s->held),
-             LOG_I("cache_hits", s->cache_hits), LOG_I("cache_misses", s->cache_misses),
-             LOG_I("rpc", s->rpc), LOG_I("rpc_busy", s->rpc_busy),
-             LOG_I("rpc_dropped", s->rpc_dropped), LOG_I("rpc_unknown", s->rpc_unknown),
-             LOG_I("in_hand", h->n_tasks));
+             LOG_I("published", s->published), LOG_I("swept", s->swept), LOG_I("crons", s->crons),
+             LOG_I("held", s->held), LOG_I("cache_hits", s->cache_hits),
+             LOG_I("cache_misses", s->cache_misses), LOG_I("purged", s->purged),
+             LOG_I("oldest_due_ms", s->oldest_due_ms), LOG_I("rpc", s->rpc),
+             LOG_I("rpc_busy", s->rpc_busy), LOG_I("rpc_dropped", s->rpc_dropped),
+             LOG_I("rpc_unknown", s->rpc_unknown), LOG_I("in_hand", h->n_tasks));
 }
 
 static void close_all(void *arg) {
@@ -116,11 +122,15 @@ static void close_all(void *arg) {
     h->cache = NULL;
     if (h->pool)
         pgpool_delete(h->pool);
+    cron_delete(h->cron);
     sweeper_delete(h->sweeper);
+    purge_delete(h->purge);
+    backlog_delete(h->backlog);
     outbox_delete(h->outbox);
     alone_delete(h->alone);
     gateway_delete(h->gateway);
     intake_delete(h->intake);
+    http_delete(h->http);
     uv_walk(&w->loop, on_close_walk, w);
 }
 
@@ -157,7 +167,7 @@ static void check_drained(struct worker *w) {
         gateway_give_up(h->gateway);
     }
     if (late || (!h->n_tasks && gateway_idle(h->gateway) && outbox_idle(h->outbox) &&
-                 sweeper_idle(h->sweeper)))
+                 sweeper_idle(h->sweeper) && cron_idle(h->cron)))
         say_last_word(w);
 }
 
@@ -174,7 +184,10 @@ static void drain(struct worker *w) {
     w->drain_deadline_ms = clock_mono_ms() + (uint64_t)h->cfg->shutdown_timeout_ms;
     intake_drain(h->intake);
     gateway_drain(h->gateway);
+    cron_stop(h->cron);
     sweeper_stop(h->sweeper);
+    purge_stop(h->purge);
+    backlog_stop(h->backlog);
     check_drained(w);
 }
 
@@ -232,7 +245,11 @@ static void on_queues_ready(const struct err *err, void *arg) {
     if (!w->started) {
         w->started = true;
         sweeper_start(w->h.sweeper);
+        purge_start(w->h.purge);
+        backlog_start(w->h.backlog);
+        cron_start(w->h.cron);
     }
+    cron_wake(w->h.cron);
     gateway_apply(w->h.gateway, on_serving, w);
 }
 
@@ -281,6 +298,9 @@ static int start(struct worker *w, struct err *err) {
     h->outbox = outbox_new(h);
     h->alone = alone_new(h);
     h->sweeper = sweeper_new(h);
+    h->purge = purge_new(h);
+    h->backlog = backlog_new(h);
+    h->cron = cron_new(h);
     h->gateway = gateway_new(h);
     h->intake = intake_new(h);
     intake_apply(h->intake, on_queues_ready, w);
@@ -356,9 +376,13 @@ static void on_built(uint32_t number, const struct gen *g, const struct err *err
 }
 
 /* One pointer is swapped; what is under way keeps its own generation. */
-static void go_live(struct worker *w, uint32_t number) {
-    struct gen *g = reload_take(w->reload, number), *old = w->h.gen;
+static void go_live(struct worker *w, const struct ctl_frame *f) {
+    (void)FAILPOINT("reload.before_live");
+    struct gen *g = reload_take(w->reload, f->number), *old = w->h.gen;
     struct err err;
+    char *since = xmemdup(f->payload, f->len);
+    w->h.deployed_ms = strtoull(since, NULL, 10);
+    free(since);
     if (!g || w->h.draining) {
         if (g)
             gen_unref(g);
@@ -380,7 +404,7 @@ static void on_frame(struct worker *w, const struct ctl_frame *f) {
         reload_prepare(w->reload, f->number, f->payload, f->len);
         return;
     case CTL_COMMIT:
-        go_live(w, f->number);
+        go_live(w, f);
         return;
     case CTL_ABORT:
         reload_drop(w->reload);

@@ -123,6 +123,7 @@ static void read_plan(lua_State *L, struct gen *g) {
         lua_pop(L, 1);
     }
     lua_pop(L, 1);
+    gen_read_crons(L, g);
     g->options = text_field(L, "options");
 }
 
@@ -202,7 +203,7 @@ struct gen *gen_load(const struct tree *tree, const char *lua_dir, uint32_t numb
     g->spent = memory_leave(&g->vm->memory, g->vm->L);
     int rc = failed ? load_error(g->vm, err) : 0;
     g->vm->tree = NULL;
-    if (rc != 0 || build_router(g, err) != 0) {
+    if (rc != 0 || build_router(g, err) != 0 || gen_build_crons(g, err) != 0) {
         gen_unref(g);
         return NULL;
     }
@@ -241,6 +242,7 @@ void gen_unref(struct gen *g) {
         free_queue(&g->queues[i]);
     for (int i = 0; i < g->n_ops; i++)
         free_op(&g->ops[i]);
+    gen_free_crons(g);
     free(g->queues);
     free(g->ops);
     if (g->router)

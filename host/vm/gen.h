@@ -5,6 +5,7 @@
  */
 #ifndef RBF_GEN_H
 #define RBF_GEN_H
+#include "base/cronspec.h"
 #include "base/tree.h"
 #include "wire/subject.h"
 #include <stdint.h>
@@ -40,6 +41,17 @@ struct gen_op {
     bool on_error; /* its middleware has onError hooks: keep a failed call for them */
 };
 
+struct gen_cron {
+    char *name;           /* unique; "jobs.users.cleanup" unless app:cron says */
+    char *spec_text, *tz; /* as written; "UTC" */
+    struct cronspec spec; /* the same, read */
+    struct zone *zone;
+    char *missed;  /* "once" or "skip" */
+    char *subject; /* of the request, without the app's subjectPrefix */
+    char *data;    /* its input as JSON; NULL: null */
+    char *file;    /* "users.lua:30" */
+};
+
 struct gen {
     char version[13]; /* of the tree */
     uint32_t number;  /* counts reloads in the supervisor */
@@ -47,6 +59,8 @@ struct gen {
     int n_queues;
     struct gen_op *ops;
     int n_ops;
+    struct gen_cron *crons;
+    int n_crons;
     struct router *router; /* subjects without prefix → index into ops */
     char *options;         /* what main.lua gave createBackend, as JSON ("{}" without main.lua) */
     double load_ms;

@@ -50,9 +50,8 @@ int vm_ref(struct vm *vm, lua_State *L);
 void vm_unref(struct vm *vm, int ref);
 
 /* The lists of C functions, one a file; vm.c puts them all into the table rbf.host. */
-extern const luaL_Reg api_host[], api_json[], api_db[], api_ask[], api_cache[], api_sched[],
-    api_log[];
-extern const luaL_Reg api_module[];
+extern const luaL_Reg api_host[], api_json[], api_db[], api_ask[], api_sched[], api_log[];
+extern const luaL_Reg api_module[], api_cache[], api_cron[];
 /* Keeps what modules from outside the app may use, before it is taken from the state. */
 void api_module_keep(lua_State *L);
 /* Sets rbf.host's constants (null, array_mt, …); table at the top of the stack. */
@@ -114,6 +113,11 @@ struct coro {
     size_t cap;
     struct call_value args[CALL_MAX_ARGS]; /* of a question; their text is in `text` */
 };
+/* api_cron.c, for gen.c: the plan's crons (the plan is at the top of the stack), then their fields
+ * and zones, then their end. */
+void gen_read_crons(lua_State *L, struct gen *g);
+int gen_build_crons(struct gen *g, struct err *err);
+void gen_free_crons(struct gen *g);
 /* Yields to call.c from L, which runs inside vm->current: tag, ask. May raise. */
 int coro_yield(lua_State *L, enum coro_ask ask);
 void coro_tag(lua_State *L); /* pushes the tag of host yields */

@@ -1,5 +1,6 @@
 --- What the host calls: load, run, classify.
 local host = require "rbf.host"
+local cron = require "rbf.cron"
 local define = require "rbf.define"
 local errors = require "rbf.errors"
 local hooks = require "rbf.hooks"
@@ -53,7 +54,7 @@ function _M.load()
       retry = retry.merge(registry.queues[op.queue].retry, op.retry),
     }
   end
-  return { queues = registry.queue_list, ops = ops, options = options }
+  return { queues = registry.queue_list, ops = ops, crons = cron.plan(), options = options }
 end
 
 return _M

@@ -133,6 +133,12 @@ function App:mutation(queue_name, def) return define(self, "mutation", queue_nam
 --- Defines an operation that only reads.
 function App:query(queue_name, def) return define(self, "query", queue_name, def) end
 
+--- Runs a mutation at the times a cron spec names: app:cron("0 3 * * *", cleanup, { tz = … }).
+function App:cron(spec, op, options)
+  check_app(self, "cron")
+  return require("rbf.cron").add(spec, op, options)
+end
+
 local function new_app(backend, chain)
   return setmetatable({ backend = backend, chain = chain }, App)
 end

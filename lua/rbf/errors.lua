@@ -206,7 +206,7 @@ function _M.classify(e)
   return {
     kind = e.kind,
     status = e.status,
-    code = e.code,
+    code = e.kind == "error" and "INTERNAL_SERVER_ERROR" or e.code,
     message = hidden and (e.public or "Internal server error") or e.message,
     details = e.json,
     internal = tostring(e),

@@ -45,7 +45,7 @@ describe("a poison message among innocents", function()
     assert.equal("POISON", letter[1].error_code)
     assert.equal(innocents, stage:count "mark")
     assert.equal(innocents, stage.db:value "SELECT count(DISTINCT what) FROM mark")
-    assert.equal(4, killed) -- twice beside others, twice alone
+    assert.equal(5, killed) -- twice beside others, three times alone
     assert.equal(0, stage:count "rbf_suspects")
   end)
 end)

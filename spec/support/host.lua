@@ -243,7 +243,7 @@ function Stage:start(o)
   o = o or {}
   local workers = o.workers or 1
   local words = {
-    _M.binary(), "run", self.app, "--database-url", self.db_url, "--nats-url", self.nats.url,
+    o.binary or _M.binary(), "run", self.app, "--database-url", self.db_url, "--nats-url", self.nats.url,
     "--subject-prefix", self.prefix, "--log-format", "json", "--workers", workers,
     env = o.env or {}, cwd = self.dir,
   }

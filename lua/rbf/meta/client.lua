@@ -1,12 +1,19 @@
----@meta rbf
+---@meta _
 -- Annotations of the client: rbf.backend, and what main.lua returns.
 -- luacheck: ignore 241
 
 --- Requests to the hosts of the app, from scripts (rbf exec SCRIPT.lua). Keys are the names of the
 --- operations, or the operations themselves.
 ---@class rbf.Backend
----@field mutations table<string|rbf.Operation, rbf.ClientOperation>
----@field queries table<string|rbf.Operation, rbf.ClientOperation>
+---@field mutations rbf.Mutations
+---@field queries rbf.Queries
+
+--- `rbf types` adds each operation of the app under its name.
+---@class rbf.Mutations
+---@field [string|rbf.Operation] rbf.ClientOperation
+
+---@class rbf.Queries
+---@field [string|rbf.Operation] rbf.ClientOperation
 
 ---@class rbf.CallOptions
 ---@field input? any sent as JSON; nil is null

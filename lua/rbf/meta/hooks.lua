@@ -1,4 +1,4 @@
----@meta rbf
+---@meta _
 -- Middleware: a function is a `before`; the table form has hooks around the handler as well.
 
 ---@alias rbf.Before fun(r: rbf.Request): { ctx?: table }?
@@ -16,10 +16,12 @@
 --- place: conflicts, and once a broken key), however far it got; r has no db, scheduler and cache. It
 --- may put another error in its place, by rbf.fail, rbf.retry or by returning one; else, or when it
 --- fails itself, the error stays. Anything it does elsewhere may happen again, as the handler may.
----@field onError? fun(r: rbf.Request, e: rbf.Failure): (rbf.Failure|{ status?: integer, code?: string, message?: string, details?: any })?
+---@field onError? fun(r: rbf.Request, e: rbf.Failure): rbf.MappedError?
 
 ---@class rbf.Failure : rbf.Error code, status and message are those that the caller would get
 ---@field kind "permanent"|"input"|"retry"|"sql"|"error"|"output" rbf.fail; the input schema; rbf.retry; PostgreSQL;
 --- any other error; the output schema
 ---@field internal string the error as the log has it, with file and line: not for callers
 ---@field traceback? string
+
+---@alias rbf.MappedError rbf.Failure|{ status?: integer, code?: string, message?: string, details?: any }

@@ -52,6 +52,8 @@ static void defaults(void **state) {
     assert_int_equal(c->shutdown_timeout_ms, 30000);
     assert_int_equal(c->retry_initial_ms, 100);
     assert_int_equal(c->retry_max_ms, 300000);
+    assert_int_equal(c->results_retention_ms, 24 * 3600000);
+    assert_int_equal(c->dead_retention_ms, 30 * (int64_t)24 * 3600000);
     assert_true(c->sweeper);
     assert_false(c->watch);
 }
