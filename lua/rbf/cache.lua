@@ -14,6 +14,16 @@ local LONGEST_TTL = 30 * 24 * 3600
 local query, mutation = {}, {}
 local of = { query = util.readonly(query, "cache"), mutation = util.readonly(mutation, "cache") }
 
+do -- what a mutation does not have, but may look for
+  local mt = getmetatable(of.mutation)
+  local unknown = mt.__index
+  function mt.__index(t, k)
+    if k ~= "get" and k ~= "set" then return unknown(t, k) end
+    misuse("cache:%s is for queries: what a mutation decides by must be read in its transaction, where "
+      .. "PostgreSQL sees it; cache:invalidate(key) drops an entry with the commit", k)
+  end
+end
+
 --- The r.cache of a query or a mutation.
 function _M.of(kind) return of[kind] end
 
@@ -77,15 +87,6 @@ function mutation:invalidate(key)
   local ok, why = host.cache_drop(key)
   if not ok then misuse("cache:invalidate: %s", why) end
 end
-
-local function not_here(verb)
-  mutation[verb] = function()
-    misuse("cache:%s is for queries: what a mutation decides by must be read in its transaction, where "
-      .. "PostgreSQL sees it; cache:invalidate(key) drops an entry with the commit", verb)
-  end
-end
-not_here "get"
-not_here "set"
 
 -- ---------------------------------------------------------------- cache = { key =, ttl = }
 

@@ -1,5 +1,5 @@
----@meta rbf.cache
--- Annotations of the cache; see rbf.lua beside this file.
+---@meta _
+-- Annotations of r.cache, and of `cache =` in the definition of a query.
 -- luacheck: ignore 241
 
 --- Values by key, shared by all queries of the namespace: in each worker, or in Redis (REDIS_URL).
@@ -8,31 +8,41 @@
 ---@class rbf.Cache
 local Cache = {}
 
---- nil when nothing is there. Queries only.
+--- nil when nothing is there.
 ---@param key string
 ---@return any # a fresh copy; lists are rbf.array, null is rbf.null
 function Cache:get(key) end
 
 --- Kept for ttl seconds (60), at most 1 MiB as JSON; not at all if the key was invalidated since
---- this query began. Queries only.
+--- this query began.
 ---@param key string
 ---@param value any what JSON can say; rbf.null for null
 ---@param options? { ttl?: number }
 function Cache:set(key, value, options) end
 
---- In a mutation: with its commit, in every worker, whatever crashes; taken back by a savepoint's
---- rollback. In a query: now, unless something crashes.
+--- Takes the entry away, everywhere, now. (In a mutation it is safe against crashes.)
 ---@param key string
 function Cache:invalidate(key) end
 
---- `cache =` of a query: after the middleware and the check of the input, the kept answer for the
---- key is given without running the handler or asking the database. Errors are not kept.
+---@class rbf.MutationCache
+local MutationCache = {}
+
+--- Takes the entry away, everywhere, with the commit, whatever crashes; not at all if this mutation
+--- does not commit, or a savepoint undoes it.
+---@param key string
+function MutationCache:invalidate(key) end
+
+--- After the middleware and the check of the input, the answer kept for the key is given without
+--- running the handler or asking the database. Errors are not kept.
 ---@class rbf.CachePolicy
----@field key fun(r: rbf.Request): string? nil: this request is not cached. Who may see different answers needs different keys
+---@field key fun(r: rbf.QueryRequest): string? nil: not cached. Who may see different things needs different keys
 ---@field ttl? number seconds; 60
 
----@class rbf.Definition
----@field cache? rbf.CachePolicy queries only
+---@class rbf.QueryDefinition
+---@field cache? rbf.CachePolicy
 
----@class rbf.Request
+---@class rbf.QueryRequest
 ---@field cache rbf.Cache
+
+---@class rbf.MutationRequest
+---@field cache rbf.MutationCache
