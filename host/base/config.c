@@ -39,6 +39,13 @@ static const struct row rows[] = {
      "DIR", "where rbf dev keeps its servers' data"},
     {"replyPrefixes", "reply-prefixes", "RBF_REPLY_PREFIXES", CONFIGVAL_PREFIXES,
      AT(reply_prefixes), "", 0, 0, true, "A.,B.", "subjects replies may go to besides inboxes"},
+    {"redactHeaders", "redact-headers", "RBF_REDACT_HEADERS", CONFIGVAL_TEXT, AT(redact_headers),
+     "authorization,proxy-authorization,cookie,x-api-key", 0, 0, true, "A,B",
+     "headers whose values dead letters do not keep; none"},
+    {"deadSubject", "dead-subject", "RBF_DEAD_SUBJECT", CONFIGVAL_TEXT, AT(dead_subject), NULL, 0,
+     0, true, "SUBJECT", "gets a message for each dead letter"},
+    {"httpCaFile", "http-ca-file", "RBF_HTTP_CA_FILE", CONFIGVAL_TEXT, AT(http_ca_file), NULL, 0, 0,
+     true, "FILE", "CAs (PEM) that rbf.http trusts instead of the system's"},
     {"workers", "workers", "RBF_WORKERS", CONFIGVAL_INT, AT(workers), "1", 1, 256, true, "N",
      "worker processes"},
     {"connections", "connections", "RBF_CONNECTIONS", CONFIGVAL_INT, AT(connections), "16", 1, 1000,
@@ -54,12 +61,26 @@ static const struct row rows[] = {
      "before the second attempt, doubled for each later one"},
     {"retryMax", "retry-max", "RBF_RETRY_MAX", CONFIGVAL_DURATION, AT(retry_max_ms), "5m", 1,
      30 * (int64_t)DAY_MS, true, "TIME", "between attempts at most"},
+    {"memoryLimit", "memory-limit", "RBF_MEMORY_LIMIT", CONFIGVAL_INT, AT(memory_limit_mb), "256",
+     0, 1000000, false, "MB", "the app's Lua state may hold, each worker; 0 for any"},
+    {"watchdog", "watchdog", "RBF_WATCHDOG", CONFIGVAL_DURATION, AT(watchdog_ms), "1s", 0, DAY_MS,
+     false, "TIME", "a handler may compute without waiting; 0 for ever"},
     {"orphanAfter", "orphan-after", "RBF_ORPHAN_AFTER", CONFIGVAL_DURATION, AT(orphan_after_ms),
      "5s", 1, DAY_MS, true, "TIME", "age of a due outbox row before the sweeper takes it"},
     {"maxRpcWaiting", "max-rpc-waiting", "RBF_MAX_RPC_WAITING", CONFIGVAL_INT, AT(max_rpc_waiting),
      "1000", 1, 1000000, true, "N", "plain requests a worker has in hand; above it 503"},
     {"sweeper", "sweeper", "RBF_SWEEPER", CONFIGVAL_BOOL, AT(sweeper), "1", 0, 0, true, NULL,
-     "publish what is due or was left behind"},
+     "publish what is due or was left behind, purge what is old"},
+    {"resultsRetention", "results-retention", "RBF_RESULTS_RETENTION", CONFIGVAL_DURATION,
+     AT(results_retention_ms), "24h", 0, 3650 * (int64_t)DAY_MS, true, "TIME",
+     "a request id is remembered after its end; 0 for ever"},
+    {"deadRetention", "dead-retention", "RBF_DEAD_RETENTION", CONFIGVAL_DURATION,
+     AT(dead_retention_ms), "720h", 0, 3650 * (int64_t)DAY_MS, true, "TIME",
+     "a dead letter is kept; 0 for ever"},
+    {"cron", "cron", "RBF_CRON", CONFIGVAL_BOOL, AT(cron), "1", 0, 0, true, NULL,
+     "fire the app's crons"},
+    {"cronLease", "cron-lease", "RBF_CRON_LEASE", CONFIGVAL_DURATION, AT(cron_lease_ms), "30s", 300,
+     DAY_MS, true, "TIME", "a version's crons stay in force when its hosts are gone"},
     {"watch", "watch", "RBF_WATCH", CONFIGVAL_BOOL, AT(watch), "0", 0, 0, false, NULL,
      "load edited files without a restart"},
 };
@@ -218,6 +239,27 @@ int config_from_flags(struct config *c, int *argc, char **argv, struct err *err)
         argv[kept] = NULL;
     *argc = kept;
     return 0;
+}
+
+static bool takes_value(const char *arg, const char *own) {
+    bool negated;
+    for (size_t n; *own; own += n + (own[n] == ' ')) {
+        n = strcspn(own, " ");
+        if (own[n - 1] == '=' && strlen(arg) == n - 1 && !strncmp(arg, own, n - 1))
+            return true;
+    }
+    const struct row *row = arg[1] == '-' ? row_by_flag(arg + 2, strlen(arg + 2), &negated) : NULL;
+    return row && row->type != CONFIGVAL_BOOL;
+}
+
+int config_leading(int argc, char *const *argv, const char *own) {
+    int i = 0;
+    while (i < argc && is_flag(argv[i])) {
+        if (!strcmp(argv[i], "--"))
+            return i + 1;
+        i += takes_value(argv[i], own) ? 2 : 1;
+    }
+    return i < argc ? i : argc;
 }
 
 /* A scalar, or a list of strings (for prefixes), as the text a flag would have. */

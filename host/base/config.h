@@ -20,6 +20,9 @@ struct config {
     char *log_level;      /* --log-level debug|info|warn|error, RBF_LOG_LEVEL; "info" */
     char *log_format;     /* --log-format json|pretty, RBF_LOG_FORMAT; NULL: by terminal */
     char *state_dir;      /* --state-dir, RBF_STATE_DIR: of rbf dev; NULL: .rbf in the folder */
+    char *http_ca_file;   /* --http-ca-file, RBF_HTTP_CA_FILE: instead of the system's; NULL */
+    char *redact_headers; /* --redact-headers a,b, RBF_REDACT_HEADERS: not kept in dead letters */
+    char *dead_subject;   /* --dead-subject S, RBF_DEAD_SUBJECT: told of each dead letter; NULL */
     char *reply_prefixes; /* --reply-prefixes a.,b., RBF_REPLY_PREFIXES: besides inboxes; "" */
     int64_t workers;      /* --workers, RBF_WORKERS; 1 */
     int64_t connections;  /* --connections, RBF_CONNECTIONS: to PostgreSQL, each worker; 16 */
@@ -27,12 +30,21 @@ struct config {
     int64_t unknown_grace_ms;    /* --unknown-grace 3s, RBF_UNKNOWN_GRACE */
     int64_t max_attempts;        /* --max-attempts, RBF_MAX_ATTEMPTS; 10 */
     int64_t retry_initial_ms;    /* --retry-initial 100ms, RBF_RETRY_INITIAL */
+    int64_t memory_limit_mb;     /* --memory-limit 256, RBF_MEMORY_LIMIT; 0: none */
+    int64_t watchdog_ms;         /* --watchdog 1s, RBF_WATCHDOG; 0: off */
     int64_t retry_max_ms;        /* --retry-max 5m, RBF_RETRY_MAX */
     int64_t orphan_after_ms;     /* --orphan-after 5s, RBF_ORPHAN_AFTER: sweeper, rows due now */
     int64_t max_rpc_waiting;     /* --max-rpc-waiting, RBF_MAX_RPC_WAITING; 1000, each worker */
+    int64_t cron_lease_ms;       /* --cron-lease 30s, RBF_CRON_LEASE */
+    bool cron;                   /* --no-cron, RBF_CRON=0; true */
     bool sweeper;                /* --no-sweeper, RBF_SWEEPER=0; true */
     bool watch;                  /* --watch (run), RBF_WATCH; dev sets it */
-    unsigned char source[64];    /* enum config_source of each row, private */
+
+    /* purge; 0: for ever */
+    int64_t results_retention_ms; /* --results-retention 24h, RBF_RESULTS_RETENTION */
+    int64_t dead_retention_ms;    /* --dead-retention 720h, RBF_DEAD_RETENTION */
+
+    unsigned char source[64]; /* enum config_source of each row, private */
 };
 
 void config_init(struct config *c); /* defaults */
@@ -46,6 +58,9 @@ int config_from_env(struct config *c, struct err *err);
 /* --flag value, --flag=value, --bool, --no-bool; the positional arguments are left in order in
  * argv[0..*argc), flags taken out. Unknown flag: err with "did you mean". "--" ends flags. */
 int config_from_flags(struct config *c, int *argc, char **argv, struct err *err);
+/* How many arguments stand before the first that is no flag and no flag's value; own: flags that
+ * config does not know, "--apply --id=" ("=": it takes a value). A "--" is the last of them. */
+int config_leading(int argc, char *const *argv, const char *own);
 /* The options main.lua gave to createBackend, as a JSON object of scalars (db, nats, namespace,
  * subjectPrefix, … : the names of the rows, "db" and "nats" standing for the two URLs). */
 int config_from_main_lua(struct config *c, const char *json, size_t n, struct err *err);

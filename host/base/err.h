@@ -17,6 +17,7 @@ enum err_kind {
     ERR_PG_LOST,  /* connection to PostgreSQL lost or refused; outcome of a COMMIT unknown */
     ERR_BUS,      /* NATS answered with an error */
     ERR_BUS_DOWN, /* no connection to NATS now */
+    ERR_NOBODY,   /* nobody listens on the NATS subject */
     ERR_TIMEOUT,  /* a deadline of ours passed */
     ERR_SHUTDOWN, /* the host is stopping */
 };

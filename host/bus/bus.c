@@ -17,7 +17,9 @@ static void dispatch(struct bus *b, struct bus_msg *m) {
         pulls_message(b, m);
         return;
     }
-    if (token[0] == 'p')
+    if (!strcmp(token, PROBE_TOKEN))
+        probes_back(&b->probes);
+    else if (token[0] == 'p')
         pulls_status(b, token, m);
     else
         waits_answer(&b->waits, strtoull(token, NULL, 16), m); /* late ones are nobody's */
@@ -35,7 +37,10 @@ static void on_read(void *arg) {
             /* An empty message with a header "Status: 503". As a reply it says that nobody is
              * there, and its request's deadline tells so. As a stream's message libnats hides it:
              * it cannot be acked, and comes again after each ack_wait. */
-            pulls_unseen(b);
+            if (b->tell_nobody)
+                waits_nobody(&b->waits, probes_nobody(&b->probes));
+            else
+                pulls_unseen(b);
             continue;
         }
         if (s != NATS_OK)
@@ -47,6 +52,7 @@ static void on_read(void *arg) {
 static void on_link(bool up, void *arg) {
     struct bus *b = arg;
     b->up = up;
+    probes_clear(&b->probes);
     if (up)
         b->max_payload = (size_t)natsConnection_GetMaxPayload(b->nc);
     else
@@ -118,6 +124,7 @@ struct bus *bus_new(uv_loop_t *loop, const struct bus_options *o, struct err *er
     b->on_change = o->on_change;
     b->on_closed = o->on_closed;
     b->arg = o->arg;
+    b->tell_nobody = o->tell_nobody;
     list_init(&b->pulls);
     list_init(&b->subs);
     const struct bus_adapter_owner owner = {on_read, on_link, on_link_closed, b};
@@ -137,6 +144,7 @@ void bus_delete(struct bus *b) {
     b->closing = true;
     waits_shutdown(&b->waits);
     pulls_orphan(b);
+    probes_clear(&b->probes);
     close_connection(b);
     close_handle(b, &b->waits.timer);
     close_handle(b, &b->tick);
@@ -200,8 +208,20 @@ void bus_ack(struct bus *b, const char *reply, const char *word) {
 
 /* What is waited for */
 
+static void put_token(const struct bus *b, const char *token, char out[96]) {
+    snprintf(out, 96, "%s.%s", b->inbox, token);
+}
+
 static void put_inbox(const struct bus *b, uint64_t id, char out[96]) {
     snprintf(out, 96, "%s.%llx", b->inbox, (unsigned long long)id);
+}
+
+/* One that cannot be sent: the connection breaks, and what waits is told so. */
+static void send_probe(struct bus *b, uint64_t id) {
+    char inbox[96];
+    put_token(b, PROBE_TOKEN, inbox);
+    if (bus_publish(b, inbox, NULL, NULL, "", 0, NULL) == 0)
+        probes_sent(&b->probes, id);
 }
 
 static uint64_t send_waiting(struct bus *b, const struct hdrs *h, const void *data, size_t len,
@@ -214,10 +234,13 @@ static uint64_t send_waiting(struct bus *b, const struct hdrs *h, const void *da
     uint64_t id = waits_add(&b->waits, spec);
     put_inbox(b, id, inbox);
     bool echo = subject == NULL;
-    if (bus_publish(b, echo ? inbox : subject, echo ? NULL : inbox, h, data, len, err) == 0)
-        return id;
-    waits_forget(&b->waits, id);
-    return 0;
+    if (bus_publish(b, echo ? inbox : subject, echo ? NULL : inbox, h, data, len, err) < 0) {
+        waits_forget(&b->waits, id);
+        return 0;
+    }
+    if (b->tell_nobody && !echo)
+        send_probe(b, id);
+    return id;
 }
 
 uint64_t bus_request(struct bus *b, const char *subject, const struct hdrs *h, const void *data,

@@ -28,6 +28,9 @@ struct bus_options {
     const char *url;        /* nats://[token@]host:port[,…]; borrowed for the call */
     const char *name;       /* of the connection, as the server's monitoring shows it */
     int connect_timeout_ms; /* > 0; for each server of the URL, and for reconnects */
+    /* Requests and stores that nobody listens to end at once with ERR_NOBODY, at the price of one
+     * small message each. For connections that pull nothing; else their deadline tells. */
+    bool tell_nobody;
     void (*on_change)(bool up, void *arg); /* after bus_new returned; may be NULL */
     /* The server refused us for good (credentials changed, a protocol error): it stays down, and
      * the process had better start again. May be NULL. */
@@ -54,7 +57,7 @@ int bus_publish(struct bus *b, const char *subject, const char *reply, const str
 void bus_ack(struct bus *b, const char *reply, const char *word);
 
 /* One reply from the own inbox, or err (ERR_TIMEOUT, ERR_BUS_DOWN when the connection broke,
- * ERR_SHUTDOWN, ERR_BUS "no responders"). msg is borrowed for the call. */
+ * ERR_SHUTDOWN, ERR_NOBODY with tell_nobody). msg is borrowed for the call. */
 typedef void (*bus_cb)(const struct bus_msg *msg, const struct err *err, void *arg);
 /* Publishes with reply = an own inbox token, waits for one reply. Returns the request's number, for
  * bus_forget, or 0 with err when it could not be sent (then cb never comes). cb comes from the loop

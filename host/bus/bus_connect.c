@@ -84,7 +84,8 @@ static natsStatus set_options(natsOptions *opts, struct bus *b, const struct bus
     TRY(natsOptions_SetTimeout(opts, o->connect_timeout_ms)); /* of each reconnect, too */
     TRY(natsOptions_SetSendAsap(opts, true));  /* else a thread sleeps 1 ms for each flush */
     TRY(natsOptions_SetPingInterval(opts, 0)); /* else a thread may close the socket we poll */
-    TRY(natsOptions_DisableNoResponders(opts, true)); /* else the token of a reply is lost */
+    /* The token of such a reply is lost: see bus/probes.h. */
+    TRY(natsOptions_DisableNoResponders(opts, !o->tell_nobody));
     TRY(natsOptions_SetAllowReconnect(opts, true));
     TRY(natsOptions_SetMaxReconnect(opts, -1));
     TRY(natsOptions_SetReconnectWait(opts, 250));

@@ -4,6 +4,7 @@
 #define RBF_BUS_PRIVATE_H
 #include "base/list.h"
 #include "bus/bus_adapter.h"
+#include "bus/probes.h"
 #include "bus/waits.h"
 
 struct bus {
@@ -15,10 +16,11 @@ struct bus {
     size_t inbox_len;
     size_t max_payload;
     struct waits waits;
+    struct probes probes;    /* with tell_nobody */
     uv_timer_t tick;         /* each second: what the pulls must look after */
     struct list pulls, subs; /* struct pull.node, struct bus_sub.node */
     unsigned last_pull;
-    bool up, closing;
+    bool up, closing, tell_nobody;
     int open_handles; /* the last one to close frees the bus */
     void (*on_change)(bool up, void *arg);
     void (*on_closed)(const struct err *why, void *arg);

@@ -25,6 +25,15 @@ void stream_ensure(struct bus *b, const struct stream_spec *spec, stream_cb cb, 
 typedef void (*stream_lookup_cb)(bool exists, const struct err *err, void *arg);
 int stream_lookup(struct bus *b, const char *subject, stream_lookup_cb cb, void *arg);
 
+/* When was the oldest message stored that somebody may still be given, in ms epoch by the server's
+ * clock (INT64_MAX: there is none)? Looks at the streams with that description and at those named
+ * (NULL ends them; they need not exist). A message counts until it is acked; one that no consumer
+ * takes counts too. err: it cannot be told now. 0, and cb comes once, mostly later from the loop;
+ * -1: not asked (down). */
+typedef void (*stream_oldest_cb)(int64_t oldest_ms, const struct err *err, void *arg);
+int stream_oldest(struct bus *b, const char *description, const char *const *names,
+                  stream_oldest_cb cb, void *arg);
+
 /* pull: asks a consumer for messages, never for more than its owner wants. */
 struct pull;
 /* m is handed over. */

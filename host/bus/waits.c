@@ -164,6 +164,17 @@ bool waits_answer(struct waits *w, uint64_t id, const struct bus_msg *m) {
     return true;
 }
 
+void waits_nobody(struct waits *w, uint64_t id) {
+    struct err err;
+    struct wait *it = find(w, id);
+    if (!it)
+        return;
+    err_set(&err, ERR_NOBODY, it->puback ? "no stream takes '%s'" : "nobody serves '%s'",
+            it->subject);
+    unlink_wait(w, it);
+    fire_err(it, &err);
+}
+
 /* By number, as each callback may add and forget others. */
 static void fail_all(struct waits *w, bool also_survivors, const struct err *err) {
     size_t n = 0;

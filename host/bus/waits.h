@@ -30,6 +30,8 @@ uint64_t waits_add(struct waits *w, const struct wait_spec *spec);
 void waits_forget(struct waits *w, uint64_t id); /* an unknown id is allowed */
 /* Ends the wait with this reply (borrowed); false when nobody waits for it (any more). */
 bool waits_answer(struct waits *w, uint64_t id, const struct bus_msg *m);
+/* Nobody listens to what this wait asked: ERR_NOBODY. An unknown id is allowed. */
+void waits_nobody(struct waits *w, uint64_t id);
 /* The connection broke: all but those that survive it get ERR_BUS_DOWN. */
 void waits_fail_down(struct waits *w);
 /* All get ERR_SHUTDOWN; the timer is not closed (its owner does). */

@@ -4,14 +4,23 @@
 #ifndef RBF_CLI_H
 #define RBF_CLI_H
 #include "base/config.h"
+#include "vm/gen.h"
+
+#define CLI_MAX_FLAGS 12
 
 struct cli {
     struct config cfg; /* defaults, environment, flags */
     int argc;          /* arguments behind the command, flags taken out */
     char **argv;
-    const char
-        *own_flag;     /* value of the flag that only this command has; "" without; NULL: absent */
-    const char *share; /* the folder of lua/ and sql/ */
+    struct cli_flag { /* given, of those that only this command has; see cli_flag */
+        const char *name;
+        size_t len;
+        const char *value;
+    } flags[CLI_MAX_FLAGS];
+    int n_flags;
+    const char *share;  /* the folder of lua/ and sql/ */
+    char *const *words; /* what is not ours: a script and its arguments */
+    int n_words;
 };
 
 int cmd_run(struct cli *c);
@@ -19,11 +28,26 @@ int cmd_dev(struct cli *c);
 int cmd_demo(struct cli *c);
 int cmd_db_init(struct cli *c);
 int cmd_job_trigger(struct cli *c);
+int cmd_job_replay(struct cli *c);
+int cmd_job_discard(struct cli *c);
+int cmd_job_cancel(struct cli *c);
+int cmd_check(struct cli *c);
+int cmd_types(struct cli *c);
+int cmd_exec(struct cli *c);
 int cmd_worker(struct cli *c); /* for the supervisor only */
 
 /* "rbf: message" on standard error; returns 1. */
 int cli_fail(const char *fmt, ...) PRINTF_LIKE(1, 2);
+/* The value of a flag of this command ("--group"); "" for one without value; NULL: not given. */
+const char *cli_flag(const struct cli *c, const char *name);
+/* server: the URL in c->cfg that the command needs. When neither flags nor environment name it,
+ * both URLs, namespace, prefix and app folder become those of the `rbf dev` that runs in this
+ * folder, as if flags had said so. -1 with err when none does. */
+int cli_find_servers(struct cli *c, char *const *server, struct err *err);
 /* The app's folder: the argument, else what is configured. -1, said, when it is no folder or there
  * is more than one argument. */
 int cli_app_dir(struct cli *c);
+/* Loads the app and takes main.lua's settings into c->cfg, without any server. The caller's; NULL
+ * with err: "handlers/users.lua:12: …". */
+struct gen *cli_load(struct cli *c, struct err *err);
 #endif

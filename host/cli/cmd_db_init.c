@@ -30,7 +30,7 @@ int cmd_db_init(struct cli *c) {
     if (c->argc)
         return cli_fail("db:init takes no arguments, found '%s'; see rbf --help", c->argv[0]);
     char *dir = xasprintf("%s/sql", c->share);
-    int rc = c->own_flag ? apply(c, dir) : print(dir);
+    int rc = cli_flag(c, "--apply") ? apply(c, dir) : print(dir);
     free(dir);
     return rc;
 }

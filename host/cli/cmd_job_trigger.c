@@ -1,109 +1,49 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/id.h"
 #include "base/jsonval.h"
-#include "bus/bus.h"
 #include "cli/cli.h"
-#include "ops/services.h"
+#include "core/client.h"
 #include "wire/subject.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define REPLY_TIMEOUT_MS 30000
-#define STORE_TIMEOUT_MS 3000
+#define TIMEOUT_MS 30000
+#define RETRIES 2
 
 struct trigger {
-    uv_loop_t loop;
-    struct bus *bus;
-    const char *id;
     const char *subject;
-    int code;  /* exit code */
-    bool done; /* answered or refused */
+    int code; /* exit code */
+    bool done;
 };
 
-static void finish(struct trigger *t, int code) {
-    t->code = code;
+static void on_answer(const struct client_answer *a, void *arg) {
+    struct trigger *t = arg;
     t->done = true;
-    uv_stop(&t->loop);
+    t->code = a->status == 200 ? 0 : 1;
+    if (a->body)
+        printf("%.*s\n", (int)a->len, a->body);
+    if (!a->body)
+        cli_fail("%s", a->message);
+    else if (t->code)
+        cli_fail("%s answered with status %d", t->subject, a->status);
 }
 
-static void on_reply(const struct bus_msg *m, const struct err *err, void *arg) {
-    struct trigger *t = arg;
-    if (t->done)
-        return;
-    if (err) {
-        cli_fail("no answer within %d s; the request %s is stored in NATS and will run: ask again "
-                 "with the same id later",
-                 REPLY_TIMEOUT_MS / 1000, t->id);
-        finish(t, 1);
-        return;
-    }
-    const char *status = hdrs_get(&m->hdrs, "Status-Code");
-    printf("%.*s\n", (int)m->len, m->data);
-    if (status && !strcmp(status, "200")) {
-        finish(t, 0);
-    } else {
-        cli_fail("%s answered with status %s", t->subject, status ? status : "(none)");
-        finish(t, 1);
-    }
-}
-
-static void on_stored(const struct err *err, bool duplicate, void *arg) {
-    struct trigger *t = arg;
-    if (!err || t->done)
-        return;
-    cli_fail("no stream takes %s (%s): is the queue's name right, and is a host running?",
-             t->subject, err->msg);
-    finish(t, 1);
-}
-
-static int send_request(struct trigger *t, const char *json, struct err *err) {
-    struct hdrs h = {0};
-    struct buf reply = {0};
-    bus_expect(t->bus, REPLY_TIMEOUT_MS, on_reply, t, &reply);
-    hdrs_add(&h, "RBF-Request-Id", t->id);
-    hdrs_add(&h, "Reply-To", reply.p);
-    uint64_t sent =
-        bus_store(t->bus, t->subject, &h, json, strlen(json), STORE_TIMEOUT_MS, on_stored, t, err);
-    hdrs_free(&h);
-    buf_free(&reply);
-    return sent ? 0 : -1;
-}
-
-static int trigger(const char *nats_url, const char *subject, const char *id, const char *json) {
-    struct trigger t = {.subject = subject, .id = id, .code = 1};
+static int trigger(const char *nats_url, const struct client_request *r) {
+    struct trigger t = {.subject = r->subject};
     struct err err;
-    uv_loop_init(&t.loop);
-    struct bus_options o = {.url = nats_url, .name = "rbf job:trigger", .connect_timeout_ms = 5000};
-    t.bus = bus_new(&t.loop, &o, &err);
-    if (!t.bus)
+    uv_loop_t loop;
+    uv_loop_init(&loop);
+    struct client *client = client_new(&loop, nats_url, "rbf job:trigger", &err);
+    if (!client)
         return cli_fail("%s", err.msg);
-    if (send_request(&t, json, &err))
-        cli_fail("%s", err.msg);
-    else
-        uv_run(&t.loop, UV_RUN_DEFAULT);
-    t.done = true;
-    bus_delete(t.bus);
-    uv_run(&t.loop, UV_RUN_DEFAULT);
-    uv_loop_close(&t.loop);
+    client_wait(client, client_send(client, r), on_answer, &t);
+    while (!t.done)
+        uv_run(&loop, UV_RUN_ONCE);
+    client_delete(client);
+    uv_run(&loop, UV_RUN_DEFAULT);
+    uv_loop_close(&loop);
     return t.code;
-}
-
-/* Flags and environment first; else the `rbf dev` that runs in this folder. */
-static int find_servers(struct cli *c, char **prefix, struct err *err) {
-    struct services_dev dev;
-    *prefix = xstrdup(c->cfg.subject_prefix);
-    if (c->cfg.nats_url)
-        return 0;
-    if (services_find(c->cfg.state_dir, &dev, err))
-        return -1;
-    c->cfg.nats_url = xstrdup(dev.nats_url);
-    if (!**prefix) {
-        free(*prefix);
-        *prefix = xstrdup(dev.subject_prefix);
-    }
-    services_dev_free(&dev);
-    return 0;
 }
 
 static int check(const char *target, const char *json, struct err *err) {
@@ -118,23 +58,26 @@ static int check(const char *target, const char *json, struct err *err) {
 
 int cmd_job_trigger(struct cli *c) {
     struct err err;
-    char *prefix = NULL;
+    const char *own_id = cli_flag(c, "--request-id");
     if (c->argc < 1 || c->argc > 2)
         return cli_fail("usage: rbf job:trigger QUEUE.PATH [JSON], as in rbf job:trigger "
                         "jobs.users.create '{\"email\":\"ada@example.com\",\"name\":\"Ada\"}'");
-    if (c->own_flag && !*c->own_flag)
-        return cli_fail("--request-id needs a value: --request-id ID");
     const char *json = c->argc == 2 ? c->argv[1] : "null";
-    if (check(c->argv[0], json, &err) || find_servers(c, &prefix, &err)) {
-        free(prefix);
+    if (check(c->argv[0], json, &err) || cli_find_servers(c, &c->cfg.nats_url, &err))
         return cli_fail("%s", err.msg);
-    }
-    char *subject = xasprintf("%s%s", prefix, c->argv[0]);
+    char *subject = xasprintf("%s%s", c->cfg.subject_prefix, c->argv[0]);
     char fresh[ID_TEXT];
     id_v7(fresh);
-    const char *id = c->own_flag ? c->own_flag : fresh;
-    int code = trigger(c->cfg.nats_url, subject, id, json);
+    struct client_request r = {
+        .way = CLIENT_STORE,
+        .subject = subject,
+        .id = own_id ? own_id : fresh,
+        .body = json,
+        .len = strlen(json),
+        .timeout_ms = TIMEOUT_MS,
+        .retries = RETRIES,
+    };
+    int code = trigger(c->cfg.nats_url, &r);
     free(subject);
-    free(prefix);
     return code;
 }

@@ -14,20 +14,37 @@ struct command {
     const char *name;
     int (*run)(struct cli *c);
     const char *usage, *what; /* NULL: not for people */
-    const char *own_flag;     /* one that config does not know; with "=": it takes a value */
+    const char *flags;        /* those that config does not know: "--apply --id=" ("=": valued) */
 };
 
 static const struct command commands[] = {
-    {"dev", cmd_dev, "dev [APP_DIR]", "private PostgreSQL and NATS, watch the files, serve", NULL},
-    {"demo", cmd_demo, "demo", "a tour that ends by itself", NULL},
-    {"run", cmd_run, "run [APP_DIR]", "serve against DATABASE_URL and NATS_URL", NULL},
+    {"dev", cmd_dev, "dev [APP_DIR]", "private PostgreSQL and NATS, watch the files, serve", ""},
+    {"demo", cmd_demo, "demo", "a tour that ends by itself", ""},
+    {"run", cmd_run, "run [APP_DIR]", "serve against DATABASE_URL and NATS_URL", ""},
     {"db:init", cmd_db_init, "db:init [--apply]", "print the host's tables as SQL, or apply them",
      "--apply"},
     {"job:trigger", cmd_job_trigger, "job:trigger QUEUE.PATH [JSON]",
      "send a request, wait, print the result; --request-id ID", "--request-id="},
-    {"worker", cmd_worker, NULL, NULL, NULL},
+    {"job:replay", cmd_job_replay, "job:replay ID | --group FP | --all",
+     "send dead letters again, by id, fingerprint or all", "--group= --all"},
+    {"job:discard", cmd_job_discard, "job:discard ID | --group FP | --all",
+     "drop dead letters, by id, fingerprint or all", "--group= --all"},
+    {"job:cancel", cmd_job_cancel, "job:cancel ID",
+     "cancel what waits for its time, by job or request id", ""},
+    {"check", cmd_check, "check [APP_DIR] [--json]",
+     "load the files without servers, name the first fault", "--json"},
+    {"types", cmd_types, "types [APP_DIR] [--output FILE|-]",
+     "annotations of the app for editors; --stdout", "--output= --stdout"},
+    {"exec", cmd_exec, "exec [FLAGS] SCRIPT.lua [ARGS]",
+     "run a script as a client of the app; --app APP_DIR", "--app="},
+    {"worker", cmd_worker, NULL, NULL, ""},
 };
 #define N_COMMANDS (sizeof commands / sizeof *commands)
+
+/* Of n arguments, how many are ours: a script's are its own. */
+static int ours(const struct command *cmd, int n, char *const *argv) {
+    return cmd->run == cmd_exec ? config_leading(n, argv, cmd->flags) : n;
+}
 
 int cli_fail(const char *fmt, ...) {
     va_list ap;
@@ -44,25 +61,41 @@ static void take_out(struct cli *c, int i) {
     c->argc--;
 }
 
-/* "--flag", or "--flag=" with its value in the same or the next argument. */
-static const char *take_flag(struct cli *c, const char *flag) {
-    size_t n = strlen(flag);
+/* flag: as in struct command, n bytes. True when argument i is it; then it is taken out. */
+static bool take_flag(struct cli *c, int i, const char *flag, size_t n) {
     bool valued = flag[n - 1] == '=';
-    for (int i = 0; i < c->argc; i++) {
-        char *arg = c->argv[i];
-        if (valued && !strncmp(arg, flag, n)) {
-            take_out(c, i);
-            return arg + n;
-        }
-        if (strncmp(arg, flag, n - valued) || arg[n - valued])
-            continue;
-        take_out(c, i);
-        if (!valued || i >= c->argc)
-            return "";
-        arg = c->argv[i];
-        take_out(c, i);
-        return arg;
+    char *arg = c->argv[i], *value = "";
+    if (valued && !strncmp(arg, flag, n)) {
+        value = arg + n;
+    } else if (strncmp(arg, flag, n - valued) || arg[n - valued]) {
+        return false;
+    } else if (valued && i + 1 < c->argc) {
+        value = c->argv[i + 1];
+        take_out(c, i + 1);
     }
+    take_out(c, i);
+    c->flags[c->n_flags++] = (struct cli_flag){flag, n - valued, value};
+    return true;
+}
+
+/* Those of this command; config refuses what it does not know. */
+static int take_flags(struct cli *c, const char *flags, struct err *err) {
+    for (size_t n; *flags; flags += n + (flags[n] == ' ')) {
+        n = strcspn(flags, " ");
+        for (int i = 0; i < c->argc; i++)
+            if (take_flag(c, i, flags, n)) {
+                if (flags[n - 1] == '=' && !*c->flags[c->n_flags - 1].value)
+                    return err_set(err, ERR_CONFIG, "%.*s needs a value", (int)n - 1, flags);
+                break;
+            }
+    }
+    return 0;
+}
+
+const char *cli_flag(const struct cli *c, const char *name) {
+    for (int i = 0; i < c->n_flags; i++)
+        if (strlen(name) == c->flags[i].len && !strncmp(c->flags[i].name, name, c->flags[i].len))
+            return c->flags[i].value;
     return NULL;
 }
 
@@ -138,9 +171,12 @@ static const char *share_dir(void) {
 
 static int configure(struct cli *c, const struct command *cmd, struct err *err) {
     config_init(&c->cfg);
-    if (cmd->own_flag) /* config_from_flags refuses what it does not know */
-        c->own_flag = take_flag(c, cmd->own_flag);
-    if (config_from_env(&c->cfg, err) || config_from_flags(&c->cfg, &c->argc, c->argv, err))
+    int n = ours(cmd, c->argc, c->argv);
+    c->words = c->argv + n;
+    c->n_words = c->argc - n;
+    c->argc = n;
+    if (take_flags(c, cmd->flags, err) || config_from_env(&c->cfg, err) ||
+        config_from_flags(&c->cfg, &c->argc, c->argv, err))
         return -1;
     if (log_set_format(c->cfg.log_format))
         return err_set(err, ERR_CONFIG, "--log-format is json or pretty, found '%s'",
@@ -165,7 +201,7 @@ int main(int argc, char **argv) {
     const struct command *cmd = find(argv[1]);
     if (!cmd)
         return unknown(argv[1]);
-    for (int i = 2; i < argc; i++)
+    for (int i = 2; i < ours(cmd, argc - 2, argv + 2) + 2; i++)
         if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h"))
             return help();
     struct cli c = {.argc = argc - 2, .argv = argv + 2, .share = share_dir()};

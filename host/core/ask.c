@@ -2,7 +2,9 @@
 #include "core/ask.h"
 #include <string.h>
 
-static const struct ask *const all[] = {&ask_sleep};
+static const struct ask *const all[] = {
+    &ask_sleep, &ask_namespace, &ask_client_send, &ask_client_wait, &ask_http,
+};
 
 const struct ask *ask_find(const char *name) {
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)

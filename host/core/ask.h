@@ -14,7 +14,8 @@ struct ask {
     void (*cancel)(struct run *r);
 };
 
-extern const struct ask ask_sleep;
+extern const struct ask ask_sleep, ask_namespace, ask_http;
+extern const struct ask ask_client_send, ask_client_wait;
 
 /* NULL when there is no such question. */
 const struct ask *ask_find(const char *name);

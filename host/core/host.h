@@ -11,12 +11,18 @@
 #include "vm/gen.h"
 #include <uv.h>
 
+struct alone;
+struct http;
+struct backlog;
 struct task;
+struct client;
 struct intake;
 struct gateway;
 struct lane;
 struct outbox;
+struct purge;
 struct sweeper;
+struct cron;
 
 /* Counted from the worker's start; in its last log line. */
 struct stats {
@@ -34,11 +40,15 @@ struct stats {
     uint64_t redelivered;
     uint64_t published;   /* outbox rows stored in NATS after their commit */
     uint64_t swept;       /* outbox rows the sweeper published */
+    uint64_t crons;       /* slots of crons claimed */
     uint64_t held;        /* +WPI sent */
     uint64_t rpc;         /* plain requests taken */
     uint64_t rpc_busy;    /* of them, those told 503 */
     uint64_t rpc_dropped; /* without a reply subject that may be written to: not taken */
     uint64_t rpc_unknown; /* mutations of which nobody knows whether their stream has them */
+
+    uint64_t purged;        /* results deleted after their retention */
+    uint64_t oldest_due_ms; /* a gauge: how long the oldest due outbox row waits; 0: none does */
 };
 
 struct host {
@@ -46,15 +56,22 @@ struct host {
     struct config *cfg;
     struct bus *bus;
     struct pgpool *pool;
-    struct gen *gen; /* the live generation; tasks hold their own */
+    struct gen *gen;      /* the live generation; tasks hold their own */
+    uint64_t deployed_ms; /* its files were read (monotonic; by the supervisor, once for all) */
     struct intake *intake;
     struct gateway *gateway;
     struct outbox *outbox;
     struct sweeper *sweeper;
-    struct list tasks;    /* struct task.node: everything in hand */
-    struct task *running; /* hash by request id: mutations under way */
-    struct lane *lanes;   /* hash by operation */
-    struct list runs;     /* struct run.node: handlers under way, for their deadlines */
+    struct purge *purge;
+    struct backlog *backlog;
+    struct cron *cron;
+    struct alone *alone;
+    struct client *client; /* of rbf exec */
+    struct http *http;     /* NULL until a handler sends a request */
+    struct list tasks;     /* struct task.node: everything in hand */
+    struct task *running;  /* hash by request id: mutations under way */
+    struct lane *lanes;    /* hash by operation */
+    struct list runs;      /* struct run.node: handlers under way, for their deadlines */
     int n_tasks;
     bool draining;
     struct stats stats;

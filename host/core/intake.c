@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/intake.h"
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "bus/stream.h"
 #include "core/after.h"
+#include "core/alone.h"
 #include "core/task.h"
 #include <stdlib.h>
 #include <string.h>
@@ -50,7 +52,7 @@ static int room(const struct queue *q) {
     int64_t most = 2 * h->cfg->connections;
     if (q->concurrency && q->concurrency < most)
         most = q->concurrency;
-    if (h->draining || !q->live || !pgpool_up(h->pool))
+    if (h->draining || !q->live || !pgpool_up(h->pool) || alone_wanted(h->alone))
         return 0;
     return most > q->in_hand ? (int)most - q->in_hand : 0;
 }
@@ -82,6 +84,10 @@ void intake_drain(struct intake *in) {
 static void on_message(struct pull *p, struct bus_msg *m, void *arg) {
     struct queue *q = arg;
     struct host *h = q->in->h;
+    if (FAILPOINT("intake.pulled")) { /* lost on its way: it comes again */
+        bus_msg_delete(m);
+        return;
+    }
     if (h->draining) {
         bus_ack(h->bus, m->reply, "-NAK");
         h->stats.naks++;
@@ -261,6 +267,19 @@ void intake_apply(struct intake *in, void (*cb)(const struct err *err, void *arg
     }
     intake_refresh(in); /* those that are gone from the app stop here */
     check_applied(in);
+}
+
+char **intake_streams(const struct intake *in) {
+    const struct gen *g = in->h->gen;
+    size_t n = (size_t)g->n_queues;
+    list_each(&in->queues, it) n++;
+    char **names = xcalloc(n + 1, sizeof *names);
+    n = 0;
+    list_each(&in->queues, it) names[n++] = xstrdup(container_of(it, struct queue, node)->stream);
+    for (int i = 0; i < g->n_queues; i++)
+        names[n++] = g->queues[i].stream ? xstrdup(g->queues[i].stream)
+                                         : default_stream(in->h, g->queues[i].name);
+    return names;
 }
 
 struct intake *intake_new(struct host *h) {

@@ -20,6 +20,9 @@ void intake_drain(struct intake *in);
 void intake_close(struct intake *in);
 void intake_delete(struct intake *in); /* closed before; NULL is allowed */
 
+/* Names of the streams of all its queues, served here or not, and of those that are gone; NULL ends
+ * them. The caller frees them and the array. */
+char **intake_streams(const struct intake *in) NODISCARD;
 /* Does this worker serve that queue (--queues)? */
 bool intake_serves(const struct host *h, const char *queue);
 

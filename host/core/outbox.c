@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/outbox.h"
 #include "base/clock.h"
+#include "base/failpoint.h"
 #include "base/id.h"
 #include "base/jsonval.h"
 #include "base/log.h"
@@ -332,7 +333,7 @@ static void note_stored(struct outbox *o, const char *id) {
 static void on_stored(const struct err *err, bool duplicate, void *arg) {
     struct sent *s = arg;
     s->o->publishing--;
-    if (!err) {
+    if (!err && !FAILPOINT("outbox.stored")) {
         s->o->h->stats.published++;
         note_stored(s->o, s->id);
     } /* else: the row is still there, and the sweeper's */
@@ -353,10 +354,12 @@ static void publish_one(struct outbox *o, const struct task *t, const struct eff
                              .path = path.p,
                              .data = data.p,
                              .headers = headers.p};
-    if (outbox_send(o->h, &row, STORE_TIMEOUT_MS, on_stored, s, &err))
+    if (FAILPOINT("outbox.before_publish") ||
+        outbox_send(o->h, &row, STORE_TIMEOUT_MS, on_stored, s, &err))
         free(s);
     else
         o->publishing++;
+    (void)FAILPOINT("outbox.published");
     buf_free(&path);
     buf_free(&headers);
     buf_free(&data);
@@ -399,6 +402,7 @@ static void on_conn(struct pgconn *c, const struct err *err, void *arg) {
         buf_reset(&o->stored);
         return;
     }
+    (void)FAILPOINT("outbox.before_delete");
     pgarray_close(&o->stored);
     /* A delete that a crash of the server undoes means one more publication, which dedup answers:
      * not worth waiting for the disk. */

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "core/after.h"
+#include "core/hook.h"
 #include "core/run.h"
 #include "core/settle.h"
 #include <stdlib.h>
@@ -36,28 +37,8 @@ static void run_again(void *arg) {
     query_run(arg);
 }
 
-static void give_up(struct task *t, int status, const char *code, const char *message) {
-    t->h->stats.refused++;
-    task_reply_error(t, status, code, message, NULL);
-    task_end(t, "+ACK");
-}
-
-/* Only 40001 and a lost connection may have a better answer the next time. */
-static void again(struct task *t, enum run_end end) {
-    t->h->stats.conflicts += end == RUN_CONFLICT;
-    t->conflicts += end == RUN_CONFLICT;
-    t->losses += end == RUN_LOST && pgpool_up(t->h->pool); /* its own doing, perhaps */
-    if (end == RUN_LOST && t->answer_by_ms && clock_mono_ms() >= t->answer_by_ms)
-        give_up(t, 503, "UNAVAILABLE", "the database cannot be reached; ask again");
-    else if (t->conflicts > MAX_CONFLICTS)
-        give_up(t, 500, "CONCURRENCY_CONFLICT", "too many concurrent changes");
-    else if (t->losses > MAX_LOSSES)
-        give_up(t, 500, "INTERNAL_SERVER_ERROR", "Internal server error");
-    else
-        after_ms(t->h->loop, end == RUN_LOST ? 250 : 5, run_again, t);
-}
-
-static void answer_failure(struct task *t, const struct failure *f) {
+static void answer_failure(const struct failure *f, void *arg) {
+    struct task *t = arg;
     bool ours = f->kind == FAIL_ERROR || f->kind == FAIL_OUTPUT || f->kind == FAIL_SQL;
     if (ours)
         log_error("query failed", LOG_S("operation", task_op(t)->path),
@@ -68,29 +49,77 @@ static void answer_failure(struct task *t, const struct failure *f) {
     task_end(t, "+ACK");
 }
 
-static void answer(struct task *t, const struct call *c) {
-    if (c->result_len + 1024 > bus_max_payload(t->h->bus))
-        task_reply_error(t, 500, "PAYLOAD_TOO_LARGE",
-                         "the result is larger than NATS takes: return less", NULL);
+/* For good: what its onError hooks make of it is the answer. */
+static void fail(struct query *q, const struct failure *f) {
+    struct task *t = q->t;
+    if (task_op(t)->on_error)
+        hook_run(t, run_take_call(&q->run), f, answer_failure, t);
     else
-        task_reply(t, 200, c->result, c->result_len);
+        answer_failure(f, t);
+}
+
+static void give_up(struct query *q, int status, const char *code, const char *message,
+                    const char *internal) {
+    struct failure f = {.kind = FAIL_ERROR,
+                        .status = status,
+                        .code = (char *)code,
+                        .message = (char *)message,
+                        .internal = (char *)internal,
+                        .retry_after_ms = -1};
+    fail(q, &f);
+}
+
+/* Only 40001 and a lost connection may have a better answer the next time. */
+static void again(struct query *q, enum run_end end) {
+    struct task *t = q->t;
+    t->h->stats.conflicts += end == RUN_CONFLICT;
+    t->conflicts += end == RUN_CONFLICT;
+    t->losses += end == RUN_LOST && pgpool_up(t->h->pool); /* its own doing, perhaps */
+    if (end == RUN_LOST && t->answer_by_ms && clock_mono_ms() >= t->answer_by_ms)
+        give_up(q, 503, "UNAVAILABLE", "the database cannot be reached; ask again",
+                "no connection to PostgreSQL in time");
+    else if (t->conflicts > MAX_CONFLICTS)
+        give_up(q, 500, "CONCURRENCY_CONFLICT", "too many concurrent changes",
+                "serialization failure, 10 times in a row");
+    else if (t->losses > MAX_LOSSES)
+        give_up(q, 500, "INTERNAL_SERVER_ERROR", "Internal server error",
+                "the connection to PostgreSQL broke each time this handler ran");
+    else
+        after_ms(t->h->loop, end == RUN_LOST ? 250 : 5, run_again, t);
+}
+
+static void answer(struct query *q) {
+    struct task *t = q->t;
+    const struct call *c = q->run.call;
+    if (c->result_len + 1024 > bus_max_payload(t->h->bus)) {
+        const char *why = "the result is larger than NATS takes: return less";
+        struct failure f = {.kind = FAIL_PERMANENT,
+                            .status = 500,
+                            .code = "PAYLOAD_TOO_LARGE",
+                            .message = (char *)why,
+                            .internal = (char *)why,
+                            .retry_after_ms = -1};
+        fail(q, &f);
+        return;
+    }
+    task_reply(t, 200, c->result, c->result_len);
     t->h->stats.queries++;
     task_end(t, "+ACK");
 }
 
+/* Answered first, as its COMMIT costs a flight; a failure's hooks run after it. */
 static void on_ran(struct run *r, enum run_end end) {
     struct query *q = r->arg;
     struct host *h = r->h;
-    struct pgconn *conn = r->conn;
     if (end == RUN_DONE)
-        answer(q->t, r->call);
-    else if (end == RUN_FAILED)
-        answer_failure(q->t, r->failure);
-    else
-        again(q->t, end);
+        answer(q);
+    give_back(h, r->conn);
+    if (end == RUN_FAILED)
+        fail(q, r->failure);
+    else if (end != RUN_DONE)
+        again(q, end);
     run_close(r);
     free(q);
-    give_back(h, conn);
 }
 
 static bool expired(const struct task *t) {

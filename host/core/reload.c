@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/reload.h"
 #include "base/buf.h"
+#include "base/failpoint.h"
 #include <stdlib.h>
 
 struct build {
@@ -20,6 +21,8 @@ struct reload {
     reload_cb cb;
     void *arg;
     struct gen *kept;
+    struct buf packed, live; /* trees: of kept, and of the generation that was taken last */
+    uint32_t live_number;
     struct build *building;
 };
 
@@ -41,12 +44,15 @@ static void build(uv_work_t *work) { /* on a thread of the pool */
 }
 
 static void on_built(uv_work_t *work, int status) {
+    (void)FAILPOINT("reload.built");
     struct build *b = work->data;
     struct reload *r = b->r;
     if (r) {
         r->building = NULL;
         reload_drop(r);
         r->kept = b->gen;
+        buf_reset(&r->packed);
+        buf_put(&r->packed, b->packed, b->n);
         r->cb(b->number, b->gen, b->gen ? NULL : &b->err, r->arg);
     } else if (b->gen) {
         gen_unref(b->gen);
@@ -75,7 +81,18 @@ struct gen *reload_take(struct reload *r, uint32_t number) {
     if (!g || g->number != number)
         return NULL;
     r->kept = NULL;
+    struct buf old = r->live;
+    r->live = r->packed;
+    r->packed = old;
+    r->live_number = number;
     return g;
+}
+
+bool reload_renew(struct reload *r) {
+    if (r->building || r->kept) /* that one is about to go live */
+        return false;
+    reload_prepare(r, r->live_number, r->live.p, r->live.len);
+    return true;
 }
 
 void reload_drop(struct reload *r) {
@@ -90,6 +107,8 @@ void reload_delete(struct reload *r) {
     reload_drop(r);
     if (r->building)
         r->building->r = NULL;
+    buf_free(&r->packed);
+    buf_free(&r->live);
     free(r->lua_dir);
     free(r);
 }

@@ -16,6 +16,9 @@ struct reload *reload_new(uv_loop_t *loop, const char *lua_dir, reload_cb cb, vo
 void reload_prepare(struct reload *r, uint32_t number, const void *packed, size_t n);
 /* The kept generation of that number with its reference, or NULL. */
 struct gen *reload_take(struct reload *r, uint32_t number) NODISCARD;
+/* Builds the generation that was taken last once more; cb as for reload_prepare. False: another
+ * is being built, or waits to go live. */
+bool reload_renew(struct reload *r);
 void reload_drop(struct reload *r);
 /* A build under way ends first, in the background. */
 void reload_delete(struct reload *r);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/reply.h"
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "wire/subject.h"
 #include <stdio.h>
@@ -10,6 +11,8 @@ bool reply_allowed(const struct host *h, const char *subject) {
 }
 
 void reply_send(struct host *h, const struct reply *r, const char *body, size_t len) {
+    if (FAILPOINT("reply.before"))
+        return;
     struct hdrs hdrs = {0};
     char code[12];
     struct err err;

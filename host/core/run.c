@@ -2,21 +2,13 @@
 #include "core/run.h"
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/failpoint.h"
 #include "core/ask.h"
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 static void step(struct run *r, enum call_event event);
-
-static void failure_free(struct failure *f) {
-    free(f->code);
-    free(f->message);
-    free(f->details);
-    free(f->internal);
-    free(f->traceback);
-    memset(f, 0, sizeof *f);
-}
 
 static void stop_asking(struct run *r) {
     if (r->asking)
@@ -142,6 +134,7 @@ static void send_statement(struct run *r) {
     pgconn_add(r->conn, r->call->sql, r->call->n_params, r->call->params,
                r->describing ? PGADD_DESCRIBE : 0);
     pgconn_sync(r->conn);
+    (void)FAILPOINT("run.statement");
     r->waiting_sql = true;
     pgconn_send(r->conn, on_statement, r);
 }
@@ -200,6 +193,8 @@ static void step(struct run *r, enum call_event event) {
             fail_timeout(r);
         } else if (r->conn) {
             send_statement(r);
+        } else if (!r->begin) { /* lua/rbf refuses it before; nothing runs outside a transaction */
+            fail_own(r, FAIL_ERROR, "there is no database here");
         } else {
             r->waiting_conn = true;
             pgpool_acquire(r->h->pool, &r->waiter, r->conn_by_ms, on_conn, r);
@@ -225,6 +220,7 @@ void run_start(struct run *r, struct host *h, struct gen *g, const struct call_r
                void (*cb)(struct run *r, enum run_end end), void *arg) {
     memset(r, 0, sizeof *r);
     r->h = h;
+    r->req = req;
     r->conn = conn;
     r->begin = lazy ? lazy->begin : NULL;
     r->conn_by_ms = lazy ? lazy->conn_by_ms : 0;
@@ -245,6 +241,12 @@ void run_close(struct run *r) {
     call_delete(r->call);
     r->call = NULL;
     failure_free(&r->own);
+}
+
+struct call *run_take_call(struct run *r) {
+    struct call *c = r->call;
+    r->call = NULL;
+    return c;
 }
 
 /* A run that waits for SQL ends when the cancelled flight does; one that waits for a connection is

@@ -24,6 +24,7 @@ struct run_lazy {
 struct run {
     struct host *h;
     struct call *call;
+    const struct call_request *req;
     struct pgconn *conn;         /* lent; NULL until a lazy run wants one */
     const char *begin;           /* lazy run: statement that opens the transaction; NULL: open */
     uint64_t conn_by_ms;         /* lazy run: struct run_lazy */
@@ -31,6 +32,7 @@ struct run {
     struct list node;            /* among the running, for deadlines */
     const struct ask *asking;    /* the question under way */
     void *asked;                 /* its own */
+    int http_calls;              /* so far: what tells their idempotency keys apart */
     bool starting;               /* inside its start: an answer waits in `next` */
     bool answered;
     enum call_event next;
@@ -46,14 +48,17 @@ struct run {
 };
 
 /* Starts gen's operation for req. conn NULL: a lazy run, with a connection of its own from its
- * first statement on, which the owner releases (r->conn, if not NULL, after the end). cb comes from
- * inside or later. The call belongs to r until run_close. */
+ * first statement on (lazy NULL, too: a run without a database), which the owner releases (r->conn,
+ * if not NULL, after the end). cb comes from inside or later. The call belongs to r until
+ * run_close. */
 void run_start(struct run *r, struct host *h, struct gen *g, const struct call_request *req,
                struct pgconn *conn, const struct run_lazy *lazy, uint64_t timeout_ms,
                void (*cb)(struct run *r, enum run_end end), void *arg);
 /* The answer to the question under way, for core/ask_*.c; v is borrowed. */
 void run_answer(struct run *r, const struct call_value *v, int n);
 void run_close(struct run *r); /* frees the call; r may be started again */
+/* After the end: the call is the caller's now, to be deleted. */
+struct call *run_take_call(struct run *r) NODISCARD;
 void run_check_deadlines(struct host *h);
 /* Adds what gives the open transaction limits that fit timeout_ms, where the session's do not. */
 void run_add_limits(struct pgconn *c, int64_t timeout_ms);

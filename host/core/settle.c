@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/settle.h"
 #include "base/clock.h"
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "base/utf8.h"
 #include "core/dead.h"
+#include "core/hook.h"
 #include "core/outbox.h"
 #include "core/results.h"
 #include "core/retry.h"
@@ -25,21 +27,30 @@ struct verdict {
     bool bare;                     /* without what could not be stored */
     bool look;                     /* for a twin's outcome, once there is a connection */
     void (*again)(struct task *t); /* not NULL: only roll back, then run the task again so */
+    struct call *failed;           /* not NULL: nothing is decided before its onError hooks */
+    struct failure failure;        /* what they get */
     int64_t park_until;            /* ms epoch; 0: not parked */
     int park_attempt;
 };
 
 static void write_it(struct verdict *v);
 static void roll_back_and_look(struct verdict *v);
+static void ask_hooks(struct verdict *v);
 
-static void free_verdict(struct verdict *v) {
-    if (v->conn)
-        pgpool_release(v->t->h->pool, v->conn);
+static void free_texts(struct verdict *v) {
     free(v->code);
     free(v->message);
     free(v->details);
     free(v->internal);
     free(v->traceback);
+}
+
+static void free_verdict(struct verdict *v) {
+    if (v->conn)
+        pgpool_release(v->t->h->pool, v->conn);
+    call_delete(v->failed);
+    failure_free(&v->failure);
+    free_texts(v);
     free(v);
 }
 
@@ -78,6 +89,7 @@ static void log_verdict(const struct verdict *v) {
 
 static void conclude(struct verdict *v) {
     struct task *t = v->t;
+    (void)FAILPOINT("settle.written");
     struct stats *s = &t->h->stats;
     s->parked += v->park_until != 0;
     s->dead += v->letter;
@@ -86,6 +98,8 @@ static void conclude(struct verdict *v) {
     s->expired += told && v->status == 410;
     s->refused += told && v->status != 410;
     log_verdict(v);
+    if (v->letter)
+        dead_tell(t, &(struct death){v->code, v->message, v->internal, v->traceback, v->bare});
     if (v->reply)
         task_reply_error(t, v->status, v->code, v->message, v->details);
     if (v->park_until)
@@ -145,6 +159,7 @@ static void add_result(const struct verdict *v) {
 
 static void write_it(struct verdict *v) {
     struct pgconn *c = v->conn;
+    (void)FAILPOINT("settle.before_write");
     if (pgconn_tx(c) != PGTX_IDLE) {
         pgconn_add(c, "ROLLBACK", 0, NULL, 0);
         pgconn_sync(c);
@@ -177,6 +192,8 @@ static void on_looked(struct pgconn *c, const struct pgflight *f, void *arg) {
         start_over(v, tx_run_again);
     else if (v->again)
         start_over(v, v->again);
+    else if (v->failed)
+        ask_hooks(v);
     else if (must_write(v))
         write_it(v);
     else
@@ -257,10 +274,11 @@ static void exhausted(struct verdict *v) {
 
 static void retry_or_die(struct verdict *v, int64_t delay_ms) {
     const struct task *t = v->t;
-    if (t->env.attempt >= t->h->cfg->max_attempts)
+    const struct gen_retry *policy = task_op(t) ? &task_op(t)->retry : NULL;
+    if (t->env.attempt >= retry_max_attempts(t->h->cfg, policy))
         exhausted(v);
     else
-        park(v, delay_ms >= 0 ? delay_ms : retry_delay_ms(t->h->cfg, t->env.attempt));
+        park(v, delay_ms >= 0 ? delay_ms : retry_delay_ms(t->h->cfg, policy, t->env.attempt));
 }
 
 static void rename_sql(struct verdict *v, int status) {
@@ -283,8 +301,6 @@ static void decide(struct verdict *v, const struct failure *f) {
         return;
     case FAIL_SQL:
         if (sql_is_permanent(f->sqlstate, &status)) {
-            if (v->status == 500) /* raised by COMMIT: the framework never saw it */
-                rename_sql(v, status);
             permanent(v, true);
             return;
         }
@@ -295,16 +311,65 @@ static void decide(struct verdict *v, const struct failure *f) {
     retry_or_die(v, f->retry_after_ms);
 }
 
-void settle_failure(struct task *t, struct pgconn *conn, const struct failure *f) {
-    struct verdict *v = verdict_new(t, f->status, f->code, f->message, f->details);
+/* Fills in what f says; decides nothing. */
+static void take_failure(struct verdict *v, const struct failure *f) {
     int status;
-    v->conn = conn;
+    free_texts(v);
+    v->status = f->status;
+    v->code = utf8_copy(f->code ? f->code : envelope_code_of(f->status));
+    v->message = utf8_copy(f->message ? f->message : "");
+    v->details = xstrdup(f->details);
     v->internal = utf8_copy(f->internal);
     v->traceback = utf8_copy(f->traceback);
+    /* raised by COMMIT: the framework never saw it */
+    if (f->kind == FAIL_SQL && f->status == 500 && sql_is_permanent(f->sqlstate, &status))
+        rename_sql(v, status);
+}
+
+/* The failure that stands, whatever the hooks said. */
+static void on_hooked(const struct failure *f, void *arg) {
+    struct verdict *v = arg;
+    take_failure(v, f);
+    decide(v, f);
+    if (must_write(v))
+        pgpool_acquire(v->t->h->pool, &v->waiter, 0, on_conn, v);
+    else
+        conclude(v);
+}
+
+/* Rolled back, and no twin has another outcome. Hooks may take their time: without a connection. */
+static void ask_hooks(struct verdict *v) {
+    struct call *failed = v->failed;
+    pgpool_release(v->t->h->pool, v->conn);
+    v->conn = NULL;
+    v->failed = NULL;
+    v->look = false;
+    hook_run(v->t, failed, &v->failure, on_hooked, v);
+}
+
+static void keep_for_hooks(struct verdict *v, const struct failure *f, struct call *failed) {
+    struct failure seen = *f;
+    seen.status = v->status;
+    seen.code = v->code;
+    seen.message = v->message;
+    failure_copy(&v->failure, &seen);
+    v->failed = failed;
+}
+
+void settle_failure(struct task *t, struct pgconn *conn, const struct failure *f,
+                    struct call *failed) {
+    struct verdict *v = xcalloc(1, sizeof *v);
+    int status;
+    v->t = t;
+    v->conn = conn;
+    take_failure(v, f);
     if (f->kind == FAIL_SQL && sql_is_permanent(f->sqlstate, &status) && !t->sql_rerun) {
         t->sql_rerun = true; /* a race may have a better answer: run it once more */
         t->conflicts = 0;
         v->again = tx_run_again;
+        call_delete(failed);
+    } else if (failed) {
+        keep_for_hooks(v, f, failed);
     } else {
         decide(v, f);
     }
@@ -318,6 +383,14 @@ void settle_refuse(struct task *t, int status, const char *code, const char *mes
     v->letter = !caller;
     v->result = !caller && with_result;
     v->reply = caller;
+    settle(v);
+}
+
+void settle_poison(struct task *t) {
+    struct verdict *v = verdict_new(t, 500, "POISON", "Internal server error", NULL);
+    v->internal = xstrdup("the worker died each time this message ran, also when it ran alone");
+    v->letter = v->result = task_op(t)->type == OP_MUTATION; /* a query is nobody's job */
+    v->reply = task_has_caller(t);
     settle(v);
 }
 

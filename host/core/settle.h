@@ -7,13 +7,17 @@
 #include "core/task.h"
 
 /* After a handler's failure. conn is lent with its transaction still open or failed; settle rolls
- * it back and releases it. The failure is copied. */
-void settle_failure(struct task *t, struct pgconn *conn, const struct failure *f);
+ * it back and releases it. The failure is copied. failed: the call, if its operation has onError
+ * hooks (settle deletes it), else NULL. */
+void settle_failure(struct task *t, struct pgconn *conn, const struct failure *f,
+                    struct call *failed);
 /* A message that is refused before or instead of running: replies; nobody waiting → dead letter.
  * issues: JSON or NULL. with_result: the dead letter claims the request id (not for
  * REQUEST_ID_CONFLICT, whose id has its outcome). */
 void settle_refuse(struct task *t, int status, const char *code, const char *message,
                    const char *issues, bool with_result);
+/* A message that took its worker down with it each time it ran alone: 500, and a dead letter. */
+void settle_poison(struct task *t);
 /* Target-At in the future: into the outbox until then. */
 void settle_delay(struct task *t);
 /* Unknown path: NAKs for a grace (a newer host may know it), then 404; nobody waiting → parked. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/sweeper.h"
 #include "base/clock.h"
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "base/utf8.h"
 #include "bus/stream.h"
@@ -36,6 +37,8 @@ struct sweeper {
     struct pgconn *conn;
     struct pgpool_waiter waiter;
     int64_t asked_wall; /* when the database was asked for its time */
+    uint64_t asked_mono;
+    uint64_t best_trip; /* ms of the trip that last set the clock, plus one a sweep since */
     struct row *rows;
     int n, waiting;
     int64_t next_due; /* ms epoch; 0: none known */
@@ -126,7 +129,7 @@ static void add_refusal(struct sweeper *s, const struct row *r) {
     const char *ns = s->h->cfg->namespace_;
     if (r->attempts + 1 < s->h->cfg->max_attempts) {
         snprintf(next, sizeof next, "%" PRId64,
-                 clock_db_ms() + retry_delay_ms(s->h->cfg, r->attempts + 1));
+                 clock_db_ms() + retry_delay_ms(s->h->cfg, NULL, r->attempts + 1));
         pgconn_add(s->conn,
                    "UPDATE rbf_outbox SET attempts = attempts + 1, next_try_at = $3"
                    " WHERE namespace = $1 AND id = $2",
@@ -158,7 +161,13 @@ static void add_refusal(struct sweeper *s, const struct row *r) {
 
 static void write_outcome(struct sweeper *s) {
     struct buf ids = {0};
+    (void)FAILPOINT("sweeper.published");
+    bool lasting = false;
     pgarray_open(&ids);
+    for (int i = 0; i < s->n; i++)
+        lasting = lasting || s->rows[i].refused;
+    if (!lasting) /* a crash means one more publication then: no reason to wait for a disk */
+        pgconn_add(s->conn, "SET LOCAL synchronous_commit = off", 0, NULL, 0);
     for (int i = 0; i < s->n; i++) {
         if (s->rows[i].stored)
             pgarray_add(&ids, s->rows[i].id);
@@ -255,13 +264,19 @@ static void take_rows(struct sweeper *s, const struct pgres *res) {
     }
 }
 
-/* The database's clock decides what is due; half the round trip is the best guess of the rest. */
+/* The database's clock decides what is due. Half the round trip is the best guess of the rest,
+ * wrong by no more than that half: so short trips are believed, and long ones only when a clock was
+ * set or when there have been no others. */
 static void take_time(struct sweeper *s, const struct pgres *res) {
-    int64_t now = clock_wall_ms();
     int64_t theirs = strtoll(pgres_value(res, 0, 0, NULL), NULL, 10);
     const char *next = pgres_value(res, 0, 1, NULL);
-    if (now - s->asked_wall < 50) /* a slow answer says little */
-        clock_set_db_offset(theirs - (s->asked_wall + now) / 2);
+    uint64_t trip = clock_mono_ms() - s->asked_mono;
+    int64_t offset = theirs - s->asked_wall - (int64_t)trip / 2;
+    int64_t change = offset - (clock_db_ms() - clock_wall_ms());
+    if (trip <= ++s->best_trip || change > (int64_t)trip || -change > (int64_t)trip) {
+        s->best_trip = trip;
+        clock_set_db_offset(offset);
+    }
     s->next_due = next ? strtoll(next, NULL, 10) : 0;
 }
 
@@ -277,6 +292,7 @@ static void on_found(struct pgconn *c, const struct pgflight *f, void *arg) {
         finish(s, false);
         return;
     }
+    (void)FAILPOINT("sweeper.found");
     take_time(s, f->res[0]);
     take_rows(s, f->res[2]);
     publish_rows(s);
@@ -295,6 +311,7 @@ static void on_conn(struct pgconn *conn, const struct err *err, void *arg) {
     }
     snprintf(orphan, sizeof orphan, "%" PRId64, s->h->cfg->orphan_after_ms);
     s->asked_wall = clock_wall_ms();
+    s->asked_mono = clock_mono_ms();
     pgconn_add(conn,
                "SELECT (EXTRACT(EPOCH FROM clock_timestamp()) * 1000)::bigint, (SELECT " DUE
                " FROM rbf_outbox WHERE namespace = $1 AND " DUE " > " NOW " ORDER BY " DUE
@@ -327,6 +344,7 @@ static void sweep(void *arg) {
 struct sweeper *sweeper_new(struct host *h) {
     struct sweeper *s = xcalloc(1, sizeof *s);
     s->h = h;
+    s->best_trip = UINT64_MAX - 1;
     return s;
 }
 

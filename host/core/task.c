@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/task.h"
 #include "base/clock.h"
+#include "base/failpoint.h"
 #include "base/jsonval.h"
 #include "base/log.h"
 #include "base/utf8.h"
+#include "core/alone.h"
 #include "core/gateway.h"
 #include "core/query.h"
 #include "core/reply.h"
@@ -68,6 +70,8 @@ static void wake_twins(struct task *t) {
 
 void task_end(struct task *t, const char *word) {
     struct host *h = t->h;
+    if (word && FAILPOINT("task.before_ack"))
+        word = NULL;
     struct queue *q = t->q;
     if (word && q) {
         bus_ack(h->bus, t->msg->reply, word);
@@ -78,6 +82,7 @@ void task_end(struct task *t, const char *word) {
     list_remove(&t->node);
     h->n_tasks--;
     wake_twins(t);
+    alone_ended(h->alone, t);
     free_task(t);
     if (q)
         queue_task_ended(q);
@@ -119,6 +124,8 @@ static bool wait_for_twin(struct task *t) {
 }
 
 static void start(struct task *t) {
+    if (!alone_admit(t->h->alone, t))
+        return;
     if (is_query(t))
         query_run(t);
     else if (t->leader || !wait_for_twin(t))
@@ -193,6 +200,7 @@ static struct task *new_task(struct host *h, struct bus_msg *m, const char *subj
     t->subject = subject;
     list_init(&t->twins);
     list_init(&t->twin);
+    list_init(&t->apart);
     list_init(&t->member);
     list_push(&h->tasks, &t->node);
     h->n_tasks++;

@@ -13,6 +13,7 @@ struct task {
     struct list node;   /* in host.tasks */
     struct list member; /* in tx.members */
     struct list twins;  /* tasks of the same request id that wait for this one's end */
+    struct list apart;  /* among those that wait for somebody to run alone, or to do so */
     struct list twin;   /* this one's place in such a list */
     UT_hash_handle hh;  /* in host.running, by env.id */
     struct host *h;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/tx.h"
 #include "base/clock.h"
+#include "base/failpoint.h"
 #include "base/jsonval.h"
 #include "base/log.h"
 #include "core/after.h"
@@ -219,7 +220,7 @@ static const struct err *first_error(const struct pgflight *f) {
 static void on_begun(struct pgconn *c, const struct pgflight *f, void *arg) {
     struct tx *tx = arg;
     const struct err *err = f->lost ? NULL : first_error(f);
-    if (f->lost || err)
+    if (f->lost || err || FAILPOINT("tx.begun"))
         trouble(tx, err);
     else
         decide(tx, f->res[0]);
@@ -263,6 +264,8 @@ static void again(struct tx *tx) {
     tx_run_again(t);
 }
 
+static void failed(struct tx *tx, const struct failure *f);
+
 static void conflict(struct tx *tx) {
     struct task *t = first(tx);
     t->h->stats.conflicts++;
@@ -280,12 +283,7 @@ static void conflict(struct tx *tx) {
                         .internal = "serialization failure, 10 times in a row",
                         .retry_after_ms = -1};
     t->conflicts = 0;
-    struct pgconn *conn = tx->conn;
-    take(tx);
-    run_close(&tx->run);
-    tx->conn = NULL;
-    tx_close(tx);
-    settle_failure(t, conn, &f);
+    failed(tx, &f);
 }
 
 static void failed(struct tx *tx, const struct failure *f) {
@@ -295,7 +293,7 @@ static void failed(struct tx *tx, const struct failure *f) {
     if (copy.retry_after_ms < 0)
         copy.retry_after_ms = tx->run.call->retry_delay_ms;
     tx->conn = NULL; /* settle's now */
-    settle_failure(t, conn, &copy);
+    settle_failure(t, conn, &copy, task_op(t)->on_error ? run_take_call(&tx->run) : NULL);
     run_close(&tx->run);
     tx_close(tx);
 }
@@ -327,7 +325,7 @@ static void committed(struct tx *tx, const struct pgflight *f) {
 static void on_committed(struct pgconn *c, const struct pgflight *f, void *arg) {
     struct tx *tx = arg;
     const struct err *err = f->lost ? NULL : first_error(f);
-    if (f->lost) {
+    if (f->lost || FAILPOINT("tx.committed")) {
         run_close(&tx->run);
         trouble(tx, NULL); /* committed or not: the dedup lookup will tell */
     } else if (!err && pgres_committed(f->res[f->n - 1])) {
@@ -397,6 +395,8 @@ static void on_ran(struct run *r, enum run_end end) {
                             .internal = why.p,
                             .retry_after_ms = -1};
         failed(tx, &f);
+    } else if (FAILPOINT("tx.before_commit")) {
+        lost(tx);
     } else {
         add_own_scope(tx->conn);
         results_add_insert(tx->conn, t, 200, r->call->result);
@@ -404,6 +404,7 @@ static void on_ran(struct run *r, enum run_end end) {
         pgconn_add(tx->conn, "COMMIT", 0, NULL, 0);
         pgconn_sync(tx->conn);
         pgconn_send(tx->conn, on_committed, tx);
+        (void)FAILPOINT("tx.commit_sent");
     }
     buf_free(&why);
 }

@@ -1,17 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/worker.h"
 #include "base/clock.h"
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "core/after.h"
+#include "core/alone.h"
+#include "core/backlog.h"
+#include "core/cron.h"
 #include "core/gateway.h"
 #include "core/intake.h"
 #include "core/lane.h"
 #include "core/outbox.h"
+#include "core/purge.h"
 #include "core/reload.h"
 #include "core/run.h"
 #include "core/sweeper.h"
 #include "core/task.h"
 #include "pg/migrate.h"
+#include "web/http.h"
 #include "wire/ctl.h"
 #include <signal.h>
 #include <stdlib.h>
@@ -20,6 +26,7 @@
 
 #define TICK_MS 50 /* deadlines of handlers, +WPI, end of a drain */
 #define BEAT_MS 1000
+#define RENEW_PAUSE_MS 2000
 #define CONNECT_TIMEOUT_MS 5000
 
 struct worker {
@@ -33,6 +40,8 @@ struct worker {
     char *sql_dir;
     bool started, ready, fatal, closing, echo_sent;
     uint64_t drain_deadline_ms;
+    bool renewing; /* a spent state is being made anew */
+    uint64_t renewed_ms;
 };
 
 /* --- to the supervisor --- */
@@ -87,10 +96,11 @@ static void log_stopped(const struct host *h) {
              LOG_I("failed", s->failed), LOG_I("expired", s->expired),
              LOG_I("conflicts", s->conflicts), LOG_I("parked", s->parked), LOG_I("dead", s->dead),
              LOG_I("naks", s->naks), LOG_I("twins", s->twins), LOG_I("redelivered", s->redelivered),
-             LOG_I("published", s->published), LOG_I("swept", s->swept), LOG_I("held", s->held),
-             LOG_I("rpc", s->rpc), LOG_I("rpc_busy", s->rpc_busy),
-             LOG_I("rpc_dropped", s->rpc_dropped), LOG_I("rpc_unknown", s->rpc_unknown),
-             LOG_I("in_hand", h->n_tasks));
+             LOG_I("published", s->published), LOG_I("swept", s->swept), LOG_I("crons", s->crons),
+             LOG_I("held", s->held), LOG_I("purged", s->purged),
+             LOG_I("oldest_due_ms", s->oldest_due_ms), LOG_I("rpc", s->rpc),
+             LOG_I("rpc_busy", s->rpc_busy), LOG_I("rpc_dropped", s->rpc_dropped),
+             LOG_I("rpc_unknown", s->rpc_unknown), LOG_I("in_hand", h->n_tasks));
 }
 
 static void close_all(void *arg) {
@@ -108,10 +118,15 @@ static void close_all(void *arg) {
         bus_delete(h->bus); /* what waited for an answer is told, while there is who listens */
     if (h->pool)
         pgpool_delete(h->pool);
+    cron_delete(h->cron);
     sweeper_delete(h->sweeper);
+    purge_delete(h->purge);
+    backlog_delete(h->backlog);
     outbox_delete(h->outbox);
+    alone_delete(h->alone);
     gateway_delete(h->gateway);
     intake_delete(h->intake);
+    http_delete(h->http);
     uv_walk(&w->loop, on_close_walk, w);
 }
 
@@ -148,7 +163,7 @@ static void check_drained(struct worker *w) {
         gateway_give_up(h->gateway);
     }
     if (late || (!h->n_tasks && gateway_idle(h->gateway) && outbox_idle(h->outbox) &&
-                 sweeper_idle(h->sweeper)))
+                 sweeper_idle(h->sweeper) && cron_idle(h->cron)))
         say_last_word(w);
 }
 
@@ -165,7 +180,10 @@ static void drain(struct worker *w) {
     w->drain_deadline_ms = clock_mono_ms() + (uint64_t)h->cfg->shutdown_timeout_ms;
     intake_drain(h->intake);
     gateway_drain(h->gateway);
+    cron_stop(h->cron);
     sweeper_stop(h->sweeper);
+    purge_stop(h->purge);
+    backlog_stop(h->backlog);
     check_drained(w);
 }
 
@@ -222,7 +240,11 @@ static void on_queues_ready(const struct err *err, void *arg) {
     if (!w->started) {
         w->started = true;
         sweeper_start(w->h.sweeper);
+        purge_start(w->h.purge);
+        backlog_start(w->h.backlog);
+        cron_start(w->h.cron);
     }
+    cron_wake(w->h.cron);
     gateway_apply(w->h.gateway, on_serving, w);
 }
 
@@ -266,7 +288,11 @@ static int start(struct worker *w, struct err *err) {
         connect_servers(w, err))
         return -1;
     h->outbox = outbox_new(h);
+    h->alone = alone_new(h);
     h->sweeper = sweeper_new(h);
+    h->purge = purge_new(h);
+    h->backlog = backlog_new(h);
+    h->cron = cron_new(h);
     h->gateway = gateway_new(h);
     h->intake = intake_new(h);
     intake_apply(h->intake, on_queues_ready, w);
@@ -297,8 +323,37 @@ static int check_settings(const struct gen *g, struct err *err) {
     return rc ? -1 : 0;
 }
 
+/* The same files in a new state: nobody else need know. */
+static void renewed(struct worker *w, uint32_t number, const struct err *err) {
+    struct gen *g = reload_take(w->reload, number), *old = w->h.gen;
+    w->renewing = false;
+    if (!g) {
+        log_error("the app's state could not be made anew; the old one serves on",
+                  LOG_S("error", err ? err->msg : NULL));
+        return;
+    }
+    log_warn("the app's Lua state was near its memory limit (--memory-limit); a new one serves",
+             LOG_I("limit_mb", w->h.cfg->memory_limit_mb));
+    w->h.gen = g;
+    gen_unref(old);
+}
+
+/* Rarely: an app that is simply too large would be made anew for ever. */
+static void check_memory(struct worker *w) {
+    uint64_t now = clock_mono_ms();
+    if (!w->h.gen || !w->h.gen->spent || w->renewing || now < w->renewed_ms + RENEW_PAUSE_MS)
+        return;
+    w->renewed_ms = now;
+    w->renewing = reload_renew(w->reload);
+}
+
 static void on_built(uint32_t number, const struct gen *g, const struct err *err, void *arg) {
     struct worker *w = arg;
+    if (w->renewing && number == w->h.gen->number) {
+        renewed(w, number, err);
+        return;
+    }
+    w->renewing = false; /* superseded by a reload */
     struct buf text = {0};
     struct err own;
     if (g && check_settings(g, &own))
@@ -313,9 +368,13 @@ static void on_built(uint32_t number, const struct gen *g, const struct err *err
 }
 
 /* One pointer is swapped; what is under way keeps its own generation. */
-static void go_live(struct worker *w, uint32_t number) {
-    struct gen *g = reload_take(w->reload, number), *old = w->h.gen;
+static void go_live(struct worker *w, const struct ctl_frame *f) {
+    (void)FAILPOINT("reload.before_live");
+    struct gen *g = reload_take(w->reload, f->number), *old = w->h.gen;
     struct err err;
+    char *since = xmemdup(f->payload, f->len);
+    w->h.deployed_ms = strtoull(since, NULL, 10);
+    free(since);
     if (!g || w->h.draining) {
         if (g)
             gen_unref(g);
@@ -336,7 +395,7 @@ static void on_frame(struct worker *w, const struct ctl_frame *f) {
         reload_prepare(w->reload, f->number, f->payload, f->len);
         return;
     case CTL_COMMIT:
-        go_live(w, f->number);
+        go_live(w, f);
         return;
     case CTL_ABORT:
         reload_drop(w->reload);
@@ -387,6 +446,7 @@ static void on_tick(uv_timer_t *timer) {
         return;
     run_check_deadlines(&w->h);
     task_hold_all(&w->h);
+    check_memory(w);
     if (w->started)
         gateway_tick(w->h.gateway);
     if (w->h.draining && w->started)
@@ -439,6 +499,7 @@ int worker_main(struct config *cfg, const char *share_dir) {
     if (open_ctl(&w))
         return 1;
     signal(SIGPIPE, SIG_IGN);
+    gen_limit(cfg->watchdog_ms, (size_t)cfg->memory_limit_mb << 20);
     w.reload = reload_new(&w.loop, lua_dir, on_built, &w);
     free(lua_dir);
     start_timer(&w, &w.tick, on_tick, TICK_MS);

@@ -2,6 +2,8 @@
 #include "ops/rollout.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,10 +31,12 @@ static void ask(struct workerproc *w, const struct generation *g) {
     workerproc_send(w, CTL_PREPARE, g->number, g->packed.p, g->packed.len);
 }
 
-static void commit_to(struct workerproc *w, uint32_t number) {
+static void commit_to(struct workerproc *w, const struct generation *g) {
+    char since[24];
+    int n = snprintf(since, sizeof since, "%" PRIu64, g->begun_ms);
     w->built = 0;
-    w->committed = number;
-    workerproc_send(w, CTL_COMMIT, number, NULL, 0);
+    w->committed = g->number;
+    workerproc_send(w, CTL_COMMIT, g->number, since, (size_t)n);
 }
 
 static bool is_current(const struct rollout *r, const struct workerproc *w) {
@@ -80,7 +84,7 @@ static void commit(struct rollout *r) {
         struct workerproc *w = &r->workers[i];
         w->votes = false;
         if (w->built == r->live->number)
-            commit_to(w, r->live->number);
+            commit_to(w, r->live);
     }
     settle_all(r);
 }
@@ -137,7 +141,7 @@ static void on_prepared(struct rollout *r, struct workerproc *w, const struct ct
         return;
     }
     if (g)
-        commit_to(w, f->number);
+        commit_to(w, g);
     else
         workerproc_send(w, CTL_ABORT, f->number, NULL, 0);
     settle(r, w);

@@ -4,11 +4,11 @@
 #include "base/log.h"
 #include "pg/pgparams.h"
 #include "pg/pgres.h"
+#include "pg/pgsync.h"
 #include "pg/sqltext.h"
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
-#include <libpq-fe.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -86,46 +86,9 @@ static int read_file(const char *dir, const char *name, struct buf *out, struct 
     return rc;
 }
 
-/* ---- the server ---- */
-
-static void on_notice(void *arg, const PGresult *r) {
-    log_debug("notice of PostgreSQL",
-              LOG_S("notice", PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY)));
-}
-
-static PGconn *open_pg(const char *url, struct err *err) {
-    struct pgparams params;
-    if (pgparams_make(&params, url, PGPARAMS_COMMAND, err) != 0) {
-        pgparams_free(&params);
-        return NULL;
-    }
-    PGconn *pg = PQconnectdbParams(params.keys, params.values, 1);
-    pgparams_free(&params);
-    PQsetNoticeReceiver(pg, on_notice, NULL);
-    if (PQstatus(pg) == CONNECTION_OK)
-        return pg;
-    pgparams_explain(PQerrorMessage(pg), err);
-    PQfinish(pg);
-    return NULL;
-}
-
-/* One statement of ours; its rows, or NULL with err. */
-static PGresult *ask(PGconn *pg, const char *sql, int n, const char *const *params,
-                     struct err *err) {
-    PGresult *r = PQexecParams(pg, sql, n, NULL, params, NULL, NULL, 0);
-    ExecStatusType s = PQresultStatus(r);
-    if (s == PGRES_TUPLES_OK || s == PGRES_COMMAND_OK)
-        return r;
-    pgres_explain(r, err);
-    if (PQstatus(pg) == CONNECTION_BAD)
-        pgparams_explain(PQerrorMessage(pg), err);
-    PQclear(r);
-    return NULL;
-}
-
-static int run(PGconn *pg, const char *sql, struct err *err) {
-    PGresult *r = ask(pg, sql, 0, NULL, err);
-    PQclear(r);
+static int run(struct pgsync *s, const char *sql, struct err *err) {
+    struct pgres *r = pgsync_query(s, sql, 0, NULL, err);
+    pgsync_free(r);
     return r ? 0 : -1;
 }
 
@@ -144,10 +107,12 @@ static int line_of(const struct file *f, const PGresult *r, int statement) {
 }
 
 /* "sql/002_x.sql:7: relation "users" already exists (hint) [42P07, database app at host:5432]" */
-static int explain(PGconn *pg, const struct file *f, int line, const PGresult *r, struct err *err) {
+static int explain(struct pgsync *s, const struct file *f, int line, const PGresult *r,
+                   struct err *err) {
     struct err cause = {0};
     pgres_explain(r, &cause);
     const char *hint = PQresultErrorField(r, PG_DIAG_MESSAGE_HINT);
+    PGconn *pg = pgsync_raw(s);
     const char *host = PQhost(pg), *port = PQport(pg);
     err_set(err, ERR_PG, "%s/%s:%d: %s%s%s [%s, database %s at %s:%s]", f->dir, f->name, line,
             cause.msg, hint ? ". " : "", hint ? hint : "", cause.sqlstate, PQdb(pg),
@@ -165,17 +130,18 @@ static int refuse_copy(const struct file *f, int statement, struct err *err) {
 }
 
 /* The file as it is, in one message; one result comes for each of its statements. */
-static int run_text(PGconn *pg, const struct file *f, struct err *err) {
+static int run_text(struct pgsync *s, const struct file *f, struct err *err) {
+    PGconn *pg = pgsync_raw(s);
     if (!PQsendQuery(pg, f->text.p))
         return pgparams_explain(PQerrorMessage(pg), err);
     int rc = 0, statement = 0;
     for (PGresult *r; (r = PQgetResult(pg)); statement++) {
-        ExecStatusType s = PQresultStatus(r);
+        ExecStatusType status = PQresultStatus(r);
         bool copy = pgres_is_copy(r);
         if (copy)
             rc = refuse_copy(f, statement, err);
-        else if (s == PGRES_FATAL_ERROR && rc == 0)
-            rc = explain(pg, f, line_of(f, r, statement), r, err);
+        else if (status == PGRES_FATAL_ERROR && rc == 0)
+            rc = explain(s, f, line_of(f, r, statement), r, err);
         PQclear(r);
         if (copy)
             break; /* the connection is of no use any more, and is closed by the caller */
@@ -183,16 +149,16 @@ static int run_text(PGconn *pg, const struct file *f, struct err *err) {
     return rc;
 }
 
-static int record(PGconn *pg, const char *owner, const struct file *f, struct err *err) {
+static int record(struct pgsync *s, const char *owner, const struct file *f, struct err *err) {
     const char *params[] = {owner, f->name, f->checksum};
-    PGresult *r = ask(pg, RECORD_SQL, 3, params, err);
-    PQclear(r);
+    struct pgres *r = pgsync_query(s, RECORD_SQL, 3, params, err);
+    pgsync_free(r);
     return r ? 0 : -1;
 }
 
-static int commit(PGconn *pg, const struct file *f, struct err *err) {
-    PGresult *r = PQexec(pg, "COMMIT"); /* where deferred constraints fail */
-    int rc = PQresultStatus(r) == PGRES_COMMAND_OK ? 0 : explain(pg, f, 1, r, err);
+static int commit(struct pgsync *s, const struct file *f, struct err *err) {
+    PGresult *r = PQexec(pgsync_raw(s), "COMMIT"); /* where deferred constraints fail */
+    int rc = PQresultStatus(r) == PGRES_COMMAND_OK ? 0 : explain(s, f, 1, r, err);
     if (rc == 0 && strcmp(PQcmdStatus(r), "COMMIT") != 0)
         rc = err_set(err, ERR_PG, "%s/%s was rolled back", f->dir, f->name);
     PQclear(r);
@@ -201,13 +167,13 @@ static int commit(PGconn *pg, const struct file *f, struct err *err) {
 
 /* A file that says BEGIN and COMMIT itself works too: the record is then a transaction of its own.
  */
-static int apply(PGconn *pg, const char *owner, const struct file *f, struct err *err) {
-    if (run(pg, "BEGIN", err) != 0)
+static int apply(struct pgsync *s, const char *owner, const struct file *f, struct err *err) {
+    if (run(s, "BEGIN", err) != 0)
         return -1;
-    if (run_text(pg, f, err) == 0 && record(pg, owner, f, err) == 0)
-        return commit(pg, f, err);
-    if (PQtransactionStatus(pg) == PQTRANS_INERROR)
-        PQclear(PQexec(pg, "ROLLBACK"));
+    if (run_text(s, f, err) == 0 && record(s, owner, f, err) == 0)
+        return commit(s, f, err);
+    if (PQtransactionStatus(pgsync_raw(s)) == PQTRANS_INERROR)
+        PQclear(PQexec(pgsync_raw(s), "ROLLBACK"));
     return -1;
 }
 
@@ -221,29 +187,29 @@ static int check_same(const char *applied, const struct file *f, struct err *err
         f->dir, f->name, applied, f->checksum);
 }
 
-static int apply_if_new(PGconn *pg, const char *owner, const struct file *f, int *applied,
+static int apply_if_new(struct pgsync *s, const char *owner, const struct file *f, int *applied,
                         struct err *err) {
     const char *params[] = {owner, f->name};
-    PGresult *r = ask(pg, "SELECT checksum FROM rbf_migrations WHERE owner = $1 AND name = $2", 2,
-                      params, err);
+    struct pgres *r = pgsync_query(
+        s, "SELECT checksum FROM rbf_migrations WHERE owner = $1 AND name = $2", 2, params, err);
     int rc = -1;
-    if (r && PQntuples(r) > 0)
-        rc = check_same(PQgetvalue(r, 0, 0), f, err);
-    else if (r && (rc = apply(pg, owner, f, err)) == 0) {
+    if (r && pgres_rows(r) > 0)
+        rc = check_same(pgres_value(r, 0, 0, NULL), f, err);
+    else if (r && (rc = apply(s, owner, f, err)) == 0) {
         log_info("migration applied", LOG_S("owner", owner), LOG_S("file", f->name));
         ++*applied;
     }
-    PQclear(r);
+    pgsync_free(r);
     return rc;
 }
 
-static int apply_file(PGconn *pg, const char *owner, const char *dir, const char *name,
+static int apply_file(struct pgsync *s, const char *owner, const char *dir, const char *name,
                       int *applied, struct err *err) {
     struct file f = {.dir = dir, .name = name};
     int rc = read_file(dir, name, &f.text, err);
     if (rc == 0) {
         id_hash12(f.text.p, f.text.len, f.checksum);
-        rc = apply_if_new(pg, owner, &f, applied, err);
+        rc = apply_if_new(s, owner, &f, applied, err);
     }
     buf_free(&f.text);
     return rc;
@@ -261,13 +227,13 @@ int migrate_apply(const char *url, const char *owner, const char *dir, int *appl
         files_free(&files);
         return 0;
     }
-    PGconn *pg = open_pg(url, err);
+    struct pgsync *s = pgsync_open(url, err);
     int rc = -1;
-    if (pg && run(pg, LOCK_SQL, err) == 0 && run(pg, TABLE_SQL, err) == 0)
+    if (s && run(s, LOCK_SQL, err) == 0 && run(s, TABLE_SQL, err) == 0)
         rc = 0;
     for (int i = 0; rc == 0 && i < files.n; i++)
-        rc = apply_file(pg, owner, dir, files.list[i]->d_name, applied, err);
-    PQfinish(pg); /* and with it the lock */
+        rc = apply_file(s, owner, dir, files.list[i]->d_name, applied, err);
+    pgsync_close(s); /* and with it the lock */
     files_free(&files);
     return rc;
 }
@@ -285,14 +251,14 @@ int migrate_print(const char *dir, struct buf *out, struct err *err) {
     return rc;
 }
 
-static bool holds(const PGresult *names, const char *name) {
-    for (int i = 0; i < PQntuples(names); i++)
-        if (strcmp(PQgetvalue(names, i, 0), name) == 0)
+static bool holds(const struct pgres *names, const char *name) {
+    for (int i = 0; i < pgres_rows(names); i++)
+        if (strcmp(pgres_value(names, i, 0, NULL), name) == 0)
             return true;
     return false;
 }
 
-static int check_names(const struct files *files, const PGresult *names, struct err *err) {
+static int check_names(const struct files *files, const struct pgres *names, struct err *err) {
     for (int i = 0; i < files->n; i++)
         if (!holds(names, files->list[i]->d_name))
             return err_set(
@@ -303,20 +269,20 @@ static int check_names(const struct files *files, const PGresult *names, struct 
     return 0;
 }
 
-static int check_server(PGconn *pg, const struct files *files, struct err *err) {
+static int check_server(struct pgsync *s, const struct files *files, struct err *err) {
     struct err cause = {0};
-    PGresult *names =
-        ask(pg, "SELECT name FROM rbf_migrations WHERE owner = 'rbf'", 0, NULL, &cause);
+    struct pgres *names =
+        pgsync_query(s, "SELECT name FROM rbf_migrations WHERE owner = 'rbf'", 0, NULL, &cause);
     int rc = -1;
     if (names)
         rc = check_names(files, names, err);
     else if (strcmp(cause.sqlstate, "42P01") == 0)
         err_set(err, ERR_CONFIG,
                 "the host's tables are missing in database %s: run `rbf db:init --apply`",
-                PQdb(pg));
+                PQdb(pgsync_raw(s)));
     else if (err)
         *err = cause;
-    PQclear(names);
+    pgsync_free(names);
     return rc;
 }
 
@@ -326,9 +292,9 @@ int migrate_check(const char *url, const char *dir, struct err *err) {
         return -1;
     if (files.n == 0)
         return err_set(err, ERR_CONFIG, "no .sql files in %s: is the installation complete?", dir);
-    PGconn *pg = open_pg(url, err);
-    int rc = pg ? check_server(pg, &files, err) : -1;
-    PQfinish(pg);
+    struct pgsync *s = pgsync_open(url, err);
+    int rc = s ? check_server(s, &files, err) : -1;
+    pgsync_close(s);
     files_free(&files);
     return rc;
 }

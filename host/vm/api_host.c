@@ -69,6 +69,13 @@ static int l_jit_off(lua_State *L) {
     return 0;
 }
 
+/* (function): it, and what it holds, may be compiled; the watchdog cannot stop it then */
+static int l_jit_on(lua_State *L) {
+    luaL_checktype(L, 1, LUA_TFUNCTION);
+    luaJIT_setmode(L, 1, LUAJIT_MODE_ALLFUNC | LUAJIT_MODE_ON);
+    return 0;
+}
+
 static int l_uuid(lua_State *L) {
     char id[ID_TEXT];
     id_v7(id);
@@ -159,6 +166,26 @@ static int l_finish(lua_State *L) {
     return check(L, json_put(vm, L, 1, "result", out, &err), &err);
 }
 
+/* (r): the call's request as its handler sees it, for onError hooks */
+static int l_keep(lua_State *L) {
+    struct vm *vm = vm_of(L);
+    struct coro *co = vm_current(vm, L)->coro;
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_settop(L, 1);
+    vm_unref(vm, co->kept);
+    co->kept = vm_ref(vm, L);
+    return 0;
+}
+
+/* (text) → with the app's files named as users see them */
+static int l_pretty(lua_State *L) {
+    struct vm *vm = vm_of(L);
+    buf_reset(&vm->buf);
+    trace_pretty(vm, luaL_checkstring(L, 1), &vm->buf);
+    lua_pushlstring(L, vm->buf.p ? vm->buf.p : "", vm->buf.len);
+    return 1;
+}
+
 /* (text) → does it begin with a place in the app's files? */
 static int l_placed(lua_State *L) {
     struct vm *vm = vm_of(L);
@@ -205,6 +232,7 @@ const luaL_Reg api_host[] = {
     {"shown", l_shown},
     {"chunk", l_chunk},
     {"jit_off", l_jit_off},
+    {"jit_on", l_jit_on},
     {"uuid", l_uuid},
     {"now", l_now},
     {"check_path", l_check_path},
@@ -215,6 +243,8 @@ const luaL_Reg api_host[] = {
     {"main", l_main},
     {"phase", l_phase},
     {"finish", l_finish},
+    {"keep", l_keep},
+    {"pretty", l_pretty},
     {"placed", l_placed},
     {"is_yieldable", l_is_yieldable},
     {NULL, NULL},

@@ -73,7 +73,7 @@ static int l_log(lua_State *L) {
         return 0;
     lua_settop(L, 3);
     int n = lua_istable(L, 3) ? fields(vm, L, 3, out) : 0;
-    if (vm->current) {
+    if (vm->current && vm->current->coro->req->op >= 0) {
         const struct call_request *req = vm->current->coro->req;
         const struct gen_op *op = &vm->gen->ops[req->op];
         lua_pushfstring(L, "%s.%s", op->queue_name, op->path);

@@ -27,8 +27,10 @@ static int refuse(lua_State *L, const char *message) {
 
 /* NULL when effects may be collected now, else why not. */
 static const char *not_now(struct call *c) {
-    if (!c)
+    if (!c || c->coro->req->op < 0)
         return "the scheduler works inside a mutation's handler only";
+    if (c->coro->req->failed)
+        return "onError runs after the rollback: nothing can be scheduled there";
     if (c->gen->ops[c->coro->req->op].type == OP_QUERY)
         return "queries have no scheduler; make this operation a mutation";
     return NULL;
@@ -170,6 +172,74 @@ static int l_message(lua_State *L) {
     return 1;
 }
 
+/* (headers) → JSON text of them | nil, message: checked as for enqueue */
+static int l_headers(lua_State *L) {
+    struct hdrs h = {0};
+    struct err err;
+    struct buf *out = &vm_of(L)->buf;
+    int rc = read_headers(L, 1, &h, &err);
+    buf_reset(out);
+    hdrs_to_json(&h, out);
+    hdrs_free(&h);
+    if (rc != 0)
+        return refuse(L, err.msg);
+    lua_pushlstring(L, out->p, out->len);
+    return 1;
+}
+
+static struct effect *with_id(struct effect *from, const struct list *all, const char *id) {
+    for (struct list *it = from->node.prev; it != all; it = it->prev) {
+        struct effect *e = container_of(it, struct effect, node);
+        if (!strcmp(e->id, id))
+            return e;
+    }
+    return NULL;
+}
+
+void effects_settle(struct list *effects) {
+    list_each_safe(effects, it) {
+        struct effect *e = container_of(it, struct effect, node);
+        if (e->type != EFFECT_CANCEL)
+            continue;
+        struct effect *cancelled;
+        while ((cancelled = with_id(e, effects, e->id))) /* behind us in the walk */
+            effect_delete(cancelled);
+        effect_delete(e);
+    }
+}
+
+/* (row id) → true: this run's own, not to be | false: none of this run | nil, message.
+ * An entry of its own, so that a savepoint's rollback takes the cancelling back as well. */
+static int l_cancel(lua_State *L) {
+    struct call *c = vm_current(vm_of(L), L);
+    if (not_now(c))
+        return refuse(L, not_now(c));
+    const char *id = luaL_checkstring(L, 1);
+    struct effect *last = NULL;
+    list_each(&c->effects, it) {
+        struct effect *e = container_of(it, struct effect, node);
+        if (!strcmp(e->id, id))
+            last = e;
+    }
+    lua_pushboolean(L, last && last->type == EFFECT_REQUEST);
+    if (last && last->type == EFFECT_REQUEST) {
+        struct effect *e = collect(c, "");
+        e->type = EFFECT_CANCEL;
+        snprintf(e->id, sizeof e->id, "%s", id);
+    }
+    return 1;
+}
+
+/* (request id) → the id of the row that `id = …` makes */
+static int l_id_of(lua_State *L) {
+    size_t n;
+    char id[ID_TEXT];
+    const char *text = luaL_checklstring(L, 1, &n);
+    id_v5(text, n, id);
+    lua_pushstring(L, id);
+    return 1;
+}
+
 /* (ms) → true | nil, message */
 static int l_retry_delay(lua_State *L) {
     struct call *c = vm_current(vm_of(L), L);
@@ -196,6 +266,7 @@ static int l_drop_since(lua_State *L) {
 }
 
 const luaL_Reg api_sched[] = {
-    {"request", l_request}, {"message", l_message},       {"retry_delay", l_retry_delay},
+    {"headers", l_headers}, {"request", l_request},       {"message", l_message},
+    {"cancel", l_cancel},   {"id_of", l_id_of},           {"retry_delay", l_retry_delay},
     {"mark", l_mark},       {"drop_since", l_drop_since}, {NULL, NULL},
 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/jsonval.h"
 #include "vm/vm.h"
+#include "vm/watchdog.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -55,16 +56,23 @@ static void push_msg(lua_State *L, const struct call *c) {
     lua_setfield(L, -2, "headers");
 }
 
-/* Protected: makes the coroutine and puts run(op number, input, params, msg, middleware_only) on
- * its stack. */
-static int prepare(lua_State *L) {
-    struct call *c = lua_touserdata(L, 1);
+static void push_failure(lua_State *L, const struct failure *f) {
+    lua_createtable(L, 0, 10);
+    lua_pushinteger(L, f->status);
+    lua_setfield(L, -2, "status");
+    set_string(L, "kind", failure_kind_name(f->kind));
+    set_string(L, "code", f->code);
+    set_string(L, "message", f->message);
+    set_string(L, "details", f->details);
+    set_string(L, "internal", f->internal);
+    set_string(L, "traceback", f->traceback);
+    set_string(L, "sqlstate", *f->sqlstate ? f->sqlstate : NULL);
+}
+
+/* run(op number, input, params, msg, middleware_only) */
+static void push_run(lua_State *L, struct call *c) {
     struct vm *vm = c->gen->vm;
     const struct call_request *r = c->coro->req;
-    lua_State *co = lua_newthread(L);
-    c->coro->ref = vm_ref(vm, L);
-    c->coro->co = co;
-    luaL_checkstack(L, 8, NULL);
     lua_rawgeti(L, LUA_REGISTRYINDEX, vm->run_ref);
     lua_pushinteger(L, r->op + 1);
     if (r->input)
@@ -74,7 +82,36 @@ static int prepare(lua_State *L) {
     push_params(L, r->params);
     push_msg(L, c);
     lua_pushboolean(L, r->middleware_only);
-    lua_xmove(L, co, 6);
+}
+
+/* on_error(op number, failure, r | nil, params, msg) */
+static void push_on_error(lua_State *L, struct call *c) {
+    const struct call_request *r = c->coro->req;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, c->gen->vm->on_error_ref);
+    lua_pushinteger(L, r->op + 1);
+    push_failure(L, r->failure);
+    if (r->failed->coro->kept == LUA_NOREF)
+        lua_pushnil(L);
+    else
+        lua_rawgeti(L, LUA_REGISTRYINDEX, r->failed->coro->kept);
+    push_params(L, r->params);
+    push_msg(L, c);
+}
+
+/* Protected: makes the coroutine and puts a function and its arguments on its stack. */
+static int prepare(lua_State *L) {
+    struct call *c = lua_touserdata(L, 1);
+    lua_State *co = lua_newthread(L);
+    c->coro->ref = vm_ref(c->gen->vm, L);
+    c->coro->co = co;
+    luaL_checkstack(L, 12, NULL);
+    if (c->coro->req->op < 0)
+        script_push(c->gen->vm, L, c->coro->req->script);
+    else if (c->coro->req->failed)
+        push_on_error(L, c);
+    else
+        push_run(L, c);
+    lua_xmove(L, co, lua_gettop(L) - 1); /* all but c */
     return 0;
 }
 
@@ -99,7 +136,14 @@ static enum call_event ask(struct call *c) {
 static enum call_event step(struct call *c, int nargs) {
     struct vm *vm = c->gen->vm;
     vm->current = c;
+    memory_enter(&vm->memory);
+    watchdog_enter(vm, c->coro->co, vm->limit_ms);
     int rc = lua_resume(c->coro->co, nargs);
+    watchdog_leave();
+    if (!c->gen->spent)
+        c->gen->spent = memory_leave(&vm->memory, vm->L);
+    else
+        vm->memory.limited = false;
     vm->current = NULL;
     c->coro->res = NULL;
     if (rc == LUA_YIELD)
@@ -108,6 +152,7 @@ static enum call_event step(struct call *c, int nargs) {
         failure_set(c, c->coro->co);
         return CALL_FAILED;
     }
+    effects_settle(&c->effects);
     c->result = c->coro->result.p ? c->coro->result.p : "";
     c->result_len = c->coro->result.len;
     return CALL_DONE;
@@ -116,7 +161,7 @@ static enum call_event step(struct call *c, int nargs) {
 struct call *call_new(struct gen *g, const struct call_request *r) {
     struct call *c = xcalloc(1, sizeof *c);
     c->coro = xcalloc(1, sizeof *c->coro);
-    c->coro->ref = LUA_NOREF;
+    c->coro->ref = c->coro->kept = LUA_NOREF;
     c->coro->req = r;
     c->gen = gen_ref(g);
     c->retry_delay_ms = -1;
@@ -130,7 +175,7 @@ enum call_event call_start(struct call *c) {
         failure_set(c, L);
         return CALL_FAILED;
     }
-    return step(c, 5);
+    return step(c, lua_gettop(c->coro->co) - 1);
 }
 
 enum call_event call_resume_result(struct call *c, const struct pgres *r) {
@@ -237,6 +282,7 @@ void call_delete(struct call *c) {
     struct coro *co = c->coro;
     list_each_safe(&c->effects, it) effect_delete(container_of(it, struct effect, node));
     vm_unref(c->gen->vm, co->ref);
+    vm_unref(c->gen->vm, co->kept);
     failure_free(&c->failure);
     buf_free(&co->result);
     buf_free(&co->text);

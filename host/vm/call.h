@@ -12,8 +12,21 @@
 #include "wire/envelope.h"
 #include <jansson.h>
 
-struct call_request {    /* borrowed until call_delete */
-    int op;              /* index into gen->ops */
+struct call;
+struct failure;
+
+/* A script of `rbf exec`, run in the place of an operation: lua/rbf/script.lua says how. */
+struct call_script {
+    const char *path; /* absolute */
+    const char *text;
+    size_t len;
+    int argc; /* its arguments */
+    char *const *argv;
+};
+
+struct call_request { /* borrowed until call_delete */
+    int op;           /* index into gen->ops; -1: script, and nothing below it counts */
+    const struct call_script *script;
     const char *subject; /* as received, without prefix */
     const char *request_id;
     const struct hdrs *hdrs;
@@ -22,6 +35,10 @@ struct call_request {    /* borrowed until call_delete */
     int attempt;
     int64_t timestamp;    /* of the message in its stream, ms epoch */
     bool middleware_only; /* a stored reply is about to be given: may this caller have it? */
+    /* Not NULL: runs no handler, but the onError hooks of op, after this failure of that call. Ends
+     * with CALL_FAILED and the error that a hook gave in its place, or CALL_DONE: it stands. */
+    const struct failure *failure;
+    const struct call *failed;
 };
 
 #define CALL_MAX_ARGS 8
@@ -41,10 +58,11 @@ struct call_value {
 };
 
 enum call_event {
-    CALL_SQL,    /* run sql with params; then call_resume_result or call_resume_error */
-    CALL_TYPES,  /* describe sql, without running it; then call_resume_types or call_resume_error */
-    CALL_ASK,    /* the handler waits for something else: question, args; then call_resume_values */
-    CALL_DONE,   /* result is the reply's JSON, effects what the scheduler collected */
+    CALL_SQL,   /* run sql with params; then call_resume_result or call_resume_error */
+    CALL_TYPES, /* describe sql, without running it; then call_resume_types or call_resume_error */
+    CALL_ASK,   /* the handler waits for something else: question, args; then call_resume_values */
+    CALL_DONE, /* result is the reply's JSON (a script's: its exit code), effects what the scheduler
+                  collected */
     CALL_FAILED, /* failure says how */
 };
 
@@ -69,9 +87,13 @@ struct failure {
     int64_t retry_after_ms;
 };
 
+void failure_free(struct failure *f); /* what it points to */
+void failure_copy(struct failure *to, const struct failure *from);
+
 struct effect { /* one call to the scheduler */
     struct list node;
-    enum { EFFECT_REQUEST, EFFECT_MESSAGE } type;
+    /* EFFECT_CANCEL is gone, with what it cancels, when the call is done */
+    enum { EFFECT_REQUEST, EFFECT_MESSAGE, EFFECT_CANCEL } type;
     char id[37];      /* of the outbox row */
     char *request_id; /* the follow-up's, NULL: the row's id */
     char *subject;    /* EFFECT_REQUEST: without the app's prefix; EFFECT_MESSAGE: as it is */

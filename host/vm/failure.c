@@ -34,21 +34,26 @@ static int64_t number_field(lua_State *L, const char *key, int64_t absent) {
     return v;
 }
 
-/* "users.lua:12: message"; when the error names no line (a tail call hid it), the line where the
- * operation was defined. */
+/* Where the operation was defined, or the script. */
+static void put_home(struct call *c, struct buf *out) {
+    const struct vm *vm = c->gen->vm;
+    const struct call_request *req = c->coro->req;
+    const char *where = req->op < 0 ? req->script->path : c->gen->ops[req->op].file;
+    const char *colon = req->op < 0 ? NULL : strrchr(where, ':');
+    char *path = xstrdup(where);
+    path[colon ? colon - where : (long)strlen(path)] = 0;
+    const struct vm_file *f = trace_file(vm, path);
+    buf_printf(out, "%s%s: ", f ? f->shown : path, colon ? colon : "");
+    free(path);
+}
+
+/* "users.lua:12: message"; when the error names no line (a tail call hid it), its home. */
 static char *place(struct call *c, const char *message) {
     const struct vm *vm = c->gen->vm;
-    const struct gen_op *op = &c->gen->ops[c->coro->req->op];
     struct buf pretty = {0}, out = {0};
     trace_pretty(vm, message ? message : "", &pretty);
-    if (!trace_placed(vm, pretty.p ? pretty.p : "")) {
-        const char *colon = strrchr(op->file, ':');
-        char *path = xstrdup(op->file);
-        path[colon ? colon - op->file : (long)strlen(path)] = 0;
-        const struct vm_file *f = trace_file(vm, path);
-        buf_printf(&out, "%s%s: ", f ? f->shown : path, colon ? colon : "");
-        free(path);
-    }
+    if (!trace_placed(vm, pretty.p ? pretty.p : ""))
+        put_home(c, &out);
     buf_puts(&out, pretty.p ? pretty.p : "");
     buf_free(&pretty);
     return buf_steal(&out);
@@ -121,4 +126,17 @@ void failure_free(struct failure *f) {
     free(f->internal);
     free(f->traceback);
     f->code = f->message = f->details = f->internal = f->traceback = NULL;
+}
+
+void failure_copy(struct failure *to, const struct failure *from) {
+    *to = *from;
+    to->code = xstrdup(from->code);
+    to->message = xstrdup(from->message);
+    to->details = xstrdup(from->details);
+    to->internal = xstrdup(from->internal);
+    to->traceback = xstrdup(from->traceback);
+}
+
+const char *failure_kind_name(enum failure_kind kind) {
+    return kinds[kind];
 }

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/jsonval.h"
 #include "vm/vm.h"
+#include "vm/watchdog.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -34,6 +35,47 @@ static void read_queue(lua_State *L, struct gen_queue *q) {
     q->replicas = (int)number_field(L, "replicas");
 }
 
+static int64_t number_or(lua_State *L, const char *key, int64_t absent) {
+    lua_getfield(L, -1, key);
+    int64_t v = lua_isnil(L, -1) ? absent : (int64_t)lua_tonumber(L, -1);
+    lua_pop(L, 1);
+    return v;
+}
+
+static void read_list(lua_State *L, struct gen_retry *r) {
+    lua_getfield(L, -1, "list");
+    r->n_list = lua_istable(L, -1) ? (int)lua_objlen(L, -1) : 0;
+    r->list_ms = r->n_list ? xcalloc((size_t)r->n_list, sizeof *r->list_ms) : NULL;
+    for (int i = 0; i < r->n_list; i++) {
+        lua_rawgeti(L, -1, i + 1);
+        r->list_ms[i] = (int64_t)lua_tonumber(L, -1);
+        lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
+}
+
+/* The policy is at the top, or nil. */
+static void read_retry(lua_State *L, struct gen_retry *r) {
+    static const char *const words[] = {
+        [BACKOFF_EXPONENTIAL] = "exponential", [BACKOFF_FIXED] = "fixed", [BACKOFF_LIST] = "list"};
+    *r = (struct gen_retry){.max_attempts = -1, .initial_ms = -1, .max_ms = -1, .jitter = -1};
+    if (!lua_istable(L, -1))
+        return;
+    r->max_attempts = number_or(L, "maxAttempts", -1);
+    r->initial_ms = number_or(L, "initial", -1);
+    r->max_ms = number_or(L, "max", -1);
+    lua_getfield(L, -1, "jitter");
+    if (lua_isnumber(L, -1))
+        r->jitter = lua_tonumber(L, -1);
+    lua_getfield(L, -2, "backoff");
+    for (int i = BACKOFF_EXPONENTIAL; i <= BACKOFF_LIST && lua_isstring(L, -1); i++)
+        if (!strcmp(lua_tostring(L, -1), words[i]))
+            r->backoff = i;
+    lua_pop(L, 2);
+    if (r->backoff == BACKOFF_LIST)
+        read_list(L, r);
+}
+
 static void read_op(lua_State *L, struct gen_op *op) {
     lua_getfield(L, -1, "type");
     op->type = strcmp(lua_tostring(L, -1), "query") == 0 ? OP_QUERY : OP_MUTATION;
@@ -44,6 +86,12 @@ static void read_op(lua_State *L, struct gen_op *op) {
     op->file = text_field(L, "file");
     op->example = text_field(L, "example");
     op->timeout_ms = number_field(L, "timeout");
+    lua_getfield(L, -1, "on_error");
+    op->on_error = lua_toboolean(L, -1);
+    lua_getfield(L, -2, "retry");
+    read_retry(L, &op->retry);
+    lua_pop(L, 1);
+    lua_pop(L, 1);
 }
 
 static int queue_index(const struct gen *g, const char *name) {
@@ -75,6 +123,7 @@ static void read_plan(lua_State *L, struct gen *g) {
         lua_pop(L, 1);
     }
     lua_pop(L, 1);
+    gen_read_crons(L, g);
     g->options = text_field(L, "options");
 }
 
@@ -88,6 +137,8 @@ static int load(lua_State *L) {
     lua_call(L, 1, 1);
     lua_getfield(L, -1, "run");
     g->vm->run_ref = vm_ref(g->vm, L);
+    lua_getfield(L, -1, "on_error");
+    g->vm->on_error_ref = vm_ref(g->vm, L);
     lua_getfield(L, -1, "classify");
     g->vm->classify_ref = vm_ref(g->vm, L);
     lua_getfield(L, -1, "load");
@@ -128,6 +179,14 @@ static int build_router(struct gen *g, struct err *err) {
     return 0;
 }
 
+static int64_t limit_ms = WATCHDOG_PRESET_MS;
+static size_t limit_bytes;
+
+void gen_limit(int64_t ms, size_t bytes) {
+    limit_ms = ms;
+    limit_bytes = bytes;
+}
+
 struct gen *gen_load(const struct tree *tree, const char *lua_dir, uint32_t number,
                      struct err *err) {
     uint64_t start = clock_mono_ns();
@@ -135,10 +194,16 @@ struct gen *gen_load(const struct tree *tree, const char *lua_dir, uint32_t numb
     g->refs = 1;
     g->number = number;
     snprintf(g->version, sizeof g->version, "%s", tree->version);
-    g->vm = vm_new(g, tree, lua_dir);
-    int rc = lua_cpcall(g->vm->L, load, g) == 0 ? 0 : load_error(g->vm, err);
+    g->vm = vm_new(g, tree, lua_dir, limit_bytes);
+    g->vm->limit_ms = limit_ms;
+    memory_enter(&g->vm->memory);
+    watchdog_enter(g->vm, g->vm->L, limit_ms * WATCHDOG_LOAD);
+    int failed = lua_cpcall(g->vm->L, load, g);
+    watchdog_leave();
+    g->spent = memory_leave(&g->vm->memory, g->vm->L);
+    int rc = failed ? load_error(g->vm, err) : 0;
     g->vm->tree = NULL;
-    if (rc != 0 || build_router(g, err) != 0) {
+    if (rc != 0 || build_router(g, err) != 0 || gen_build_crons(g, err) != 0) {
         gen_unref(g);
         return NULL;
     }
@@ -161,6 +226,7 @@ static void free_op(struct gen_op *op) {
     free(op->name);
     free(op->file);
     free(op->example);
+    free(op->retry.list_ms);
 }
 
 struct gen *gen_ref(struct gen *g) {
@@ -176,6 +242,7 @@ void gen_unref(struct gen *g) {
         free_queue(&g->queues[i]);
     for (int i = 0; i < g->n_ops; i++)
         free_op(&g->ops[i]);
+    gen_free_crons(g);
     free(g->queues);
     free(g->ops);
     if (g->router)

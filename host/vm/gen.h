@@ -5,6 +5,7 @@
  */
 #ifndef RBF_GEN_H
 #define RBF_GEN_H
+#include "base/cronspec.h"
 #include "base/tree.h"
 #include "wire/subject.h"
 #include <stdint.h>
@@ -20,6 +21,15 @@ struct gen_queue {
     int replicas;
 };
 
+/* What an operation says of its retries; -1 and BACKOFF_PRESET: as the host's settings say. */
+struct gen_retry {
+    enum { BACKOFF_PRESET, BACKOFF_EXPONENTIAL, BACKOFF_FIXED, BACKOFF_LIST } backoff;
+    int64_t max_attempts, initial_ms, max_ms;
+    double jitter;    /* share of a wait that is random */
+    int64_t *list_ms; /* BACKOFF_LIST: the last one repeats */
+    int n_list;
+};
+
 struct gen_op {
     enum op_type type;
     char *queue_name, *path, *name; /* name: key it was returned under, or `name`; may be NULL */
@@ -27,6 +37,19 @@ struct gen_op {
     char *example;                  /* JSON of an input to try; may be NULL */
     int queue;                      /* index into queues */
     int64_t timeout_ms;
+    struct gen_retry retry;
+    bool on_error; /* its middleware has onError hooks: keep a failed call for them */
+};
+
+struct gen_cron {
+    char *name;           /* unique; "jobs.users.cleanup" unless app:cron says */
+    char *spec_text, *tz; /* as written; "UTC" */
+    struct cronspec spec; /* the same, read */
+    struct zone *zone;
+    char *missed;  /* "once" or "skip" */
+    char *subject; /* of the request, without the app's subjectPrefix */
+    char *data;    /* its input as JSON; NULL: null */
+    char *file;    /* "users.lua:30" */
 };
 
 struct gen {
@@ -36,13 +59,20 @@ struct gen {
     int n_queues;
     struct gen_op *ops;
     int n_ops;
+    struct gen_cron *crons;
+    int n_crons;
     struct router *router; /* subjects without prefix → index into ops */
     char *options;         /* what main.lua gave createBackend, as JSON ("{}" without main.lua) */
     double load_ms;
+    bool spent; /* it ran out of memory, or nearly: to be made anew from the same files */
     int refs;
     struct vm *vm; /* private to vm/ */
 };
 
+/* For generations loaded from now on: how long a handler may compute without waiting (CPU time, 0
+ * for ever; preset: 1 s), and how many bytes the state may hold (0, the preset: any). Before the
+ * first gen_load of another thread. */
+void gen_limit(int64_t ms, size_t bytes);
 /* Builds a generation with one reference; takes nothing. lua_dir is the folder that holds
  * rbf/init.lua. NULL with err: "handlers/users.lua:12: unknown key 'handlr', did you mean
  * 'handler'?" */

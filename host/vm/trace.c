@@ -13,7 +13,11 @@ const struct vm_file *trace_file(const struct vm *vm, const char *path) {
 
 static const struct vm_file *file_of(const struct vm *vm, const char *source) {
     size_t n = strlen(vm->root);
-    if (source[0] != '@' || strncmp(source + 1, vm->root, n) != 0 || source[n + 1] != '/')
+    if (source[0] != '@')
+        return NULL;
+    if (vm->extra_file && !strcmp(source + 1, vm->extra_file))
+        return trace_file(vm, vm->extra_file);
+    if (strncmp(source + 1, vm->root, n) != 0 || source[n + 1] != '/')
         return NULL;
     return trace_file(vm, source + n + 2);
 }

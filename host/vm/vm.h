@@ -7,6 +7,7 @@
 #ifndef RBF_VM_H
 #define RBF_VM_H
 #include "vm/call.h"
+#include "vm/memory.h"
 #include <lauxlib.h>
 #include <lua.h>
 
@@ -25,16 +26,20 @@ struct vm {
     char *root, *lua_dir;    /* prefixes of chunk names: "@<root>/users.lua" */
     struct vm_file *files;
     size_t n_files;
-    int refs;                  /* registry references held: 0 when the state closes */
-    int run_ref, classify_ref; /* functions of rbf.boot */
-    const void *array_mt;      /* identity of the metatable that marks lists */
-    json_t *json;              /* being converted; dropped when a raise left it here */
-    struct buf buf;            /* scratch of one C function at a time */
+    struct memory memory;
+    char *extra_file;                        /* path of the last of files, when it is a script */
+    int64_t limit_ms;                        /* of CPU time between two waits; 0: none */
+    int refs;                                /* registry references held: 0 when the state closes */
+    int run_ref, on_error_ref, classify_ref; /* functions of rbf.boot */
+    const void *array_mt;                    /* identity of the metatable that marks lists */
+    json_t *json;   /* being converted; dropped when a raise left it here */
+    struct buf buf; /* scratch of one C function at a time */
 };
 
 /* A new state: standard libraries without what handlers must not have, rbf.host. Out of memory
- * aborts. tree is borrowed until vm_loaded. */
-struct vm *vm_new(struct gen *g, const struct tree *tree, const char *lua_dir) NODISCARD;
+ * aborts. tree is borrowed until vm_loaded. limit: bytes that the state may hold, 0 for any. */
+struct vm *vm_new(struct gen *g, const struct tree *tree, const char *lua_dir,
+                  size_t limit) NODISCARD;
 void vm_delete(struct vm *vm);
 #define vm_of(L) ((struct vm *)lua_touserdata(L, lua_upvalueindex(1)))
 /* The call under way; raises when there is none (an error object's __tostring, say, runs after it).
@@ -46,8 +51,17 @@ void vm_unref(struct vm *vm, int ref);
 
 /* The lists of C functions, one a file; vm.c puts them all into the table rbf.host. */
 extern const luaL_Reg api_host[], api_json[], api_db[], api_ask[], api_sched[], api_log[];
+extern const luaL_Reg api_module[], api_cron[];
+/* Keeps what modules from outside the app may use, before it is taken from the state. */
+void api_module_keep(lua_State *L);
 /* Sets rbf.host's constants (null, array_mt, …); table at the top of the stack. */
 void api_host_constants(struct vm *vm);
+
+/* script.c: pushes the function that runs s and its three arguments. May raise. */
+void script_push(struct vm *vm, lua_State *L, const struct call_script *s);
+
+/* vm.c: a file that is no part of the app, for places; full is its absolute path. */
+void vm_add_file(struct vm *vm, const char *full);
 
 /* trace.c: where in the user's files. */
 /* The innermost frame of L that is the app's; NULL when there is none. */
@@ -89,6 +103,7 @@ struct coro {
     const struct call_request *req;
     const struct pgres *res; /* during call_resume_result: what api_db's functions read */
     bool in_middleware;
+    int kept; /* r of the run, for its onError hooks; LUA_NOREF: none */
     size_t n_effects;
     struct buf result; /* JSON */
     /* The statement: text and parameters one after the other in `text`, each with its NUL. */
@@ -98,6 +113,11 @@ struct coro {
     size_t cap;
     struct call_value args[CALL_MAX_ARGS]; /* of a question; their text is in `text` */
 };
+/* api_cron.c, for gen.c: the plan's crons (the plan is at the top of the stack), then their fields
+ * and zones, then their end. */
+void gen_read_crons(lua_State *L, struct gen *g);
+int gen_build_crons(struct gen *g, struct err *err);
+void gen_free_crons(struct gen *g);
 /* Yields to call.c from L, which runs inside vm->current: tag, ask. May raise. */
 int coro_yield(lua_State *L, enum coro_ask ask);
 void coro_tag(lua_State *L); /* pushes the tag of host yields */
@@ -106,7 +126,9 @@ void coro_tag(lua_State *L); /* pushes the tag of host yields */
  * still there for the traceback. */
 void failure_set(struct call *c, lua_State *from);
 void failure_set_text(struct call *c, const char *message); /* FAIL_ERROR */
-void failure_free(struct failure *f);
+const char *failure_kind_name(enum failure_kind kind);
 
 void effect_delete(struct effect *e);
+/* Takes out what was cancelled. */
+void effects_settle(struct list *effects);
 #endif

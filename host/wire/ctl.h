@@ -11,7 +11,8 @@
 enum ctl_type {
     /* supervisor → worker */
     CTL_PREPARE = 'P', /* u32 number of the generation, then a packed tree: build it */
-    CTL_COMMIT = 'C',  /* u32: let it take new work from now on */
+    CTL_COMMIT = 'C',  /* u32, then when its files were read (monotonic ms, digits): let it take new
+                          work from now on */
     CTL_ABORT = 'A',   /* u32: drop it, another worker refused it */
     CTL_DRAIN = 'D',   /* stop pulling, finish, exit 0 */
     /* worker → supervisor */

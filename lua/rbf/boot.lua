@@ -1,13 +1,18 @@
 --- What the host calls: load, run, classify.
 local host = require "rbf.host"
+local cron = require "rbf.cron"
 local define = require "rbf.define"
 local errors = require "rbf.errors"
+local hooks = require "rbf.hooks"
 local loader = require "rbf.loader"
+local modules = require "rbf.modules"
 local registry = require "rbf.registry"
+local retry = require "rbf.retry"
+local run = require "rbf.run"
 local sandbox = require "rbf.sandbox"
 local util = require "rbf.util"
 
-local _M = { run = require("rbf.run").run, classify = errors.classify }
+local _M = { run = run.run, on_error = run.on_error, classify = errors.classify }
 
 local function check_names()
   local by_name = {}
@@ -37,15 +42,19 @@ end
 function _M.load()
   math.randomseed(host.seed())
   local options = options_of(loader.load(sandbox.new(loader.require)))
+  modules.loaded()
   check_names()
   local ops = {}
   for i, op in ipairs(registry.ops) do
+    hooks.plan(op)
     ops[i] = {
       type = op.type, queue = op.queue, path = op.path, name = op.name, file = op.file,
       example = op.example, timeout = op.timeout or registry.queues[op.queue].timeout,
+      on_error = op.on_error[1] ~= nil,
+      retry = retry.merge(registry.queues[op.queue].retry, op.retry),
     }
   end
-  return { queues = registry.queue_list, ops = ops, options = options }
+  return { queues = registry.queue_list, ops = ops, crons = cron.plan(), options = options }
 end
 
 return _M

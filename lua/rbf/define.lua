@@ -1,8 +1,11 @@
 --- rbf.defineBackend, app:middleware, app:mutation, app:query, rbf.createBackend.
 local host = require "rbf.host"
 local errors = require "rbf.errors"
+local hooks = require "rbf.hooks"
+local modules = require "rbf.modules"
 local queue = require "rbf.queue"
 local registry = require "rbf.registry"
+local retry = require "rbf.retry"
 local schema = require "rbf.z.schema"
 local util = require "rbf.util"
 
@@ -20,7 +23,7 @@ end
 
 local definition_keys = {
   path = true, input = true, output = true, handler = true, timeout = true, name = true,
-  example = true,
+  example = true, retry = true, jit = true,
 }
 
 --- The path with its parameter names blotted out: two paths with the same one match the same.
@@ -49,6 +52,7 @@ local function check_definition(what, queue_name, def)
   end
   if def.input ~= nil then schema.expect(def.input, def.path .. ": input") end
   if def.output ~= nil then schema.expect(def.output, def.path .. ": output") end
+  if def.jit ~= nil then util.check_type(def.jit, "boolean", def.path .. ": jit") end
   if def.name ~= nil and (type(def.name) ~= "string" or def.name == "") then
     misuse("%s '%s': name must be a string, found %s", what, def.path, util.describe(def.name))
   end
@@ -105,11 +109,16 @@ local function define(app, kind, queue_name, def)
     output = def.output,
     handler = def.handler,
     timeout = def.timeout and util.timeout(def.timeout, def.path .. ": timeout"),
+    retry = def.retry ~= nil and retry.read(def.retry, def.path .. ": retry") or nil,
     example = example_text(def),
     file = place(def.handler),
     backend = app.backend,
     chain = app.chain,
   }, Op)
+  if kind == "query" and def.retry ~= nil then
+    misuse("app:query '%s': a failing query is answered at once, and has no retry policy", def.path)
+  end
+  if def.jit then host.jit_on(def.handler) end
   local key = queue_name .. "." .. shape(def.path)
   check_unique(op, key)
   registry.add_op(op, key)
@@ -122,16 +131,22 @@ function App:mutation(queue_name, def) return define(self, "mutation", queue_nam
 --- Defines an operation that only reads.
 function App:query(queue_name, def) return define(self, "query", queue_name, def) end
 
+--- Runs a mutation at the times a cron spec names: app:cron("0 3 * * *", cleanup, { tz = … }).
+function App:cron(spec, op, options)
+  check_app(self, "cron")
+  return require("rbf.cron").add(spec, op, options)
+end
+
 local function new_app(backend, chain)
   return setmetatable({ backend = backend, chain = chain }, App)
 end
 
---- A new app whose operations run fn before their handlers; this one stays as it is.
-function App:middleware(fn)
+--- A new app whose operations run fn, or { before =, after =, onError = }, around their handlers;
+--- this one stays as it is.
+function App:middleware(part)
   check_app(self, "middleware")
-  util.check_type(fn, "function", "app:middleware's argument")
   local chain = { unpack(self.chain) }
-  chain[#chain + 1] = fn
+  chain[#chain + 1] = hooks.part(part, "app:middleware's argument")
   return new_app(self.backend, chain)
 end
 
@@ -147,10 +162,11 @@ local function add_queue(backend, name, options)
   registry.add_queue(q)
 end
 
---- Declares the app: { queues = { jobs = {} }, context = {…}, middleware = fn }.
+--- Declares the app: { queues = { jobs = {} }, context = {…}, middleware = fn, modules = {…} }.
 function _M.defineBackend(options)
   util.check_type(options, "table", "rbf.defineBackend's argument")
-  util.check_keys(options, { queues = true, context = true, middleware = true }, "rbf.defineBackend")
+  util.check_keys(options, { queues = true, context = true, middleware = true, modules = true },
+    "rbf.defineBackend")
   util.check_type(options.queues, "table", "rbf.defineBackend: queues")
   if next(options.queues) == nil then
     misuse("rbf.defineBackend: queues is empty, name at least one: queues = { jobs = {} }")
@@ -164,8 +180,9 @@ function _M.defineBackend(options)
   end
   local chain = {}
   if options.middleware ~= nil then
-    chain[1] = util.check_type(options.middleware, "function", "rbf.defineBackend: middleware")
+    chain[1] = hooks.part(options.middleware, "rbf.defineBackend: middleware")
   end
+  modules.allow(options.modules, "rbf.defineBackend: modules")
   return new_app(backend, chain)
 end
 
@@ -202,16 +219,20 @@ function _M.createBackend(app, options)
   end
   options = options == nil and {} or util.check_type(options, "table", "rbf.createBackend's options")
   apply_options(app.backend, options)
+  modules.allow(options.modules, "rbf.createBackend: modules")
   local settings = {}
   for k, v in pairs(options) do
-    if k ~= "context" and k ~= "queues" then
+    if k ~= "context" and k ~= "queues" and k ~= "modules" then
       if type(v) == "table" or type(v) == "function" or type(v) == "userdata" then
         misuse("rbf.createBackend: %s must be a string, number or boolean, found a %s", tostring(k), type(v))
       end
       settings[tostring(k)] = v
     end
   end
-  return setmetatable({ app = app, settings = settings }, Backend)
+  local client = require("rbf.client").backend
+  return setmetatable({
+    app = app, settings = settings, mutations = client.mutations, queries = client.queries,
+  }, Backend)
 end
 
 return _M

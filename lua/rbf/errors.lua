@@ -25,6 +25,9 @@ end
 local misuse = _M.misuse
 
 function Error:__tostring()
+  if self.requestId then -- of a request that a script sent
+    return ("%s%s (%d %s)"):format(self.where or "", self.message, self.status, self.code)
+  end
   local state = self.sqlstate and (" (SQLSTATE %s)"):format(self.sqlstate) or ""
   return (self.where or "") .. self.message .. state
 end
@@ -154,7 +157,9 @@ local hints = {
   { "attempt to yield across C%-call boundary",
     "a callback of table.sort or string.gsub cannot wait; fetch what it needs before" },
   { "attempt to index [^\n]*'scheduler' %(a nil value%)",
-    "queries have no scheduler; make this operation a mutation" },
+    "queries have no scheduler; make this operation a mutation (nor has onError, after the rollback)" },
+  { "attempt to index [^\n]*'db' %(a nil value%)", "onError runs after the rollback, without db" },
+  { "^[^\n]*not enough memory", "the app's Lua state reached --memory-limit; it is made anew" },
   { "attempt to index global 'io' %(a nil value%)", "handlers have no files" },
 }
 
@@ -167,6 +172,21 @@ function _M.explain(e)
     end
   end
   return e
+end
+
+--- A failure of the host's as an error for onError hooks. `message` is what the caller would be
+--- told; `internal` (with the user's file and line) and `traceback` are for logs and reports.
+function _M.of_failure(failure)
+  local text = failure.details
+  failure.details = nil
+  if text then failure[failure.kind == "input" and "issues" or "details"] = host.decode(text) end
+  return setmetatable(failure, Error)
+end
+
+function _M.copy(e)
+  local result = {}
+  for k, v in pairs(e) do result[k] = v end
+  return setmetatable(result, Error)
 end
 
 --- What the host wants to know of an error value, see struct failure.
@@ -186,7 +206,7 @@ function _M.classify(e)
   return {
     kind = e.kind,
     status = e.status,
-    code = e.code,
+    code = e.kind == "error" and "INTERNAL_SERVER_ERROR" or e.code,
     message = hidden and (e.public or "Internal server error") or e.message,
     details = e.json,
     internal = tostring(e),

@@ -1,7 +1,9 @@
 --- The framework as apps see it: require "rbf".
 local host = require "rbf.host"
+local client = require "rbf.client"
 local define = require "rbf.define"
 local errors = require "rbf.errors"
+local http = require "rbf.http"
 local log = require "rbf.log"
 local scheduler = require "rbf.scheduler"
 local util = require "rbf.util"
@@ -10,11 +12,13 @@ local where = require "rbf.where"
 local rbf = {
   defineBackend = define.defineBackend,
   createBackend = define.createBackend,
+  backend = client.backend,
   z = require "rbf.z",
   fail = errors.fail,
   retry = errors.retry,
   Error = errors.Error,
   raw = scheduler.raw,
+  http = http,
   log = log,
   null = host.null,
   op = where.op,

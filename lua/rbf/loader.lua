@@ -2,6 +2,7 @@
 local host = require "rbf.host"
 local define = require "rbf.define"
 local errors = require "rbf.errors"
+local modules = require "rbf.modules"
 local util = require "rbf.util"
 
 local misuse = errors.misuse
@@ -103,12 +104,15 @@ function _M.require(name)
   if libraries[name] then return env[name] end
   if refused[name] then misuse("no module '%s': %s", name, refused[name]) end
   if name:find "^rbf%." then misuse("'%s' is private to the framework; require \"rbf\"", name) end
+  local there, module = modules.require(name)
+  if there then return module end
   not_found(name)
 end
 
 --- Loads all files in order; gives what main.lua returned.
 function _M.load(app_env)
   env = app_env
+  modules.start(env)
   local list = host.files()
   for _, path in ipairs(list) do files[path] = true end
   for _, path in ipairs(list) do load_file(path) end

@@ -1,6 +1,8 @@
 --- Queues: their options, checked.
 local host = require "rbf.host"
 local errors = require "rbf.errors"
+local hooks = require "rbf.hooks"
+local retry = require "rbf.retry"
 local util = require "rbf.util"
 
 local _M = {}
@@ -8,6 +10,7 @@ local _M = {}
 local keys = {
   middleware = true, subject = true, stream = true, consumer = true, ackWait = true,
   timeout = true, concurrency = true, replicas = true,
+  retry = true,
 }
 
 local function check_name(name, what)
@@ -31,8 +34,9 @@ function _M.apply(queue, options)
   util.check_type(options, "table", what)
   util.check_keys(options, keys, what)
   if options.middleware ~= nil then
-    queue.middleware = util.check_type(options.middleware, "function", what .. ": middleware")
+    queue.middleware = hooks.part(options.middleware, what .. ": middleware")
   end
+  if options.retry ~= nil then queue.retry = retry.read(options.retry, what .. ": retry") end
   if options.subject ~= nil then
     local ok, why = host.check_subject(util.check_type(options.subject, "string", what .. ": subject"))
     if not ok then errors.misuse("%s: %s", what, why) end

@@ -1,14 +1,16 @@
 --- One run of an operation: middleware, input, handler, output. The host calls it as a coroutine.
 local host = require "rbf.host"
+local context = require "rbf.context"
 local db = require "rbf.db"
 local errors = require "rbf.errors"
+local hooks = require "rbf.hooks"
 local log = require "rbf.log"
 local registry = require "rbf.registry"
 local schema = require "rbf.z.schema"
 local scheduler = require("rbf.scheduler").scheduler
 
 local null = host.null
-local type, pairs = type, pairs
+local type, pairs, setmetatable = type, pairs, setmetatable
 
 local _M = {}
 
@@ -23,38 +25,16 @@ local headers_mt = {
   end,
 }
 
---- A fresh shallow copy for each run: what one writes, no other sees.
-local function new_ctx(initial)
-  local ctx = { log = log }
-  for k, v in pairs(initial) do ctx[k] = v end
+--- A fresh copy for each run: what one writes, no other sees.
+local function new_ctx(backend)
+  local ctx = context.copy(backend)
+  ctx.log = ctx.log == nil and log or ctx.log
   return ctx
 end
 
-local function merged(ctx, more)
-  local result = {}
-  for k, v in pairs(ctx) do result[k] = v end
-  for k, v in pairs(more) do result[k] = v end
-  return result
-end
-
-local function run_middleware(fn, r)
-  local answer = fn(r)
-  if answer == nil then return end
-  if type(answer) ~= "table" or (answer.ctx ~= nil and type(answer.ctx) ~= "table") then
-    local info = debug.getinfo(fn, "S")
-    error(("%s:%d: middleware must return nothing or { ctx = {…} }, found a %s"):format(
-      info.short_src, info.linedefined, type(answer)), 0)
-  end
-  if answer.ctx then r.ctx = merged(r.ctx, answer.ctx) end
-end
-
-local function middleware(op, r)
-  host.phase(true)
-  local first = registry.queues[op.queue].middleware
-  if first then run_middleware(first, r) end
-  local chain = op.chain
-  for i = 1, #chain do run_middleware(chain[i], r) end
-  host.phase(false)
+local function new_r(op, input, params, msg)
+  setmetatable(msg.headers, headers_mt)
+  return { ctx = new_ctx(op.backend), input = input, params = params, msg = msg }
 end
 
 local function check_input(op, input)
@@ -86,29 +66,40 @@ local function check_output(op, result)
   end
 end
 
+--- A failed statement dooms the transaction, whatever the handler swallowed.
+local function check_doomed(database)
+  if database.doomed then error(database.doomed, 0) end
+end
+
 --- number: of the op; input: decoded JSON, null as rbf.null.
 function _M.run(number, input, params, msg, middleware_only)
   local op = registry.ops[number]
+  local r = new_r(op, input, params, msg)
+  if op.on_error[1] then host.keep(r) end
   local database = db.new(op.type)
-  setmetatable(msg.headers, headers_mt)
-  local r = {
-    ctx = new_ctx(op.backend.context),
-    db = database,
-    input = input,
-    params = params,
-    msg = msg,
-  }
+  r.db = database
   if op.type == "mutation" then r.scheduler = scheduler end
-  middleware(op, r)
-  if not middleware_only then
-    r.input = check_input(op, input)
-    local result = op.handler(r)
-    -- a failed statement dooms the transaction, whatever the handler swallowed
-    if database.doomed then error(database.doomed, 0) end
-    check_output(op, result)
-  elseif database.doomed then
-    error(database.doomed, 0)
+  hooks.before(op, r)
+  if middleware_only then
+    check_doomed(database)
+    return
   end
+  r.input = check_input(op, input)
+  local result = op.handler(r)
+  check_doomed(database)
+  if op.after[1] then
+    result = hooks.after(op, r, result)
+    check_doomed(database)
+  end
+  check_output(op, result)
+end
+
+--- The onError hooks, after the rollback. r: what the run had kept; nil when it did not begin.
+function _M.on_error(number, failure, r, params, msg)
+  local op = registry.ops[number]
+  r = r or new_r(op, null, params, msg)
+  r.db, r.scheduler, r.cache = nil, nil, nil
+  hooks.on_error(op, r, failure)
 end
 
 return _M

@@ -21,6 +21,11 @@ local function checked(value, why)
   return value
 end
 
+local function checked_or_false(value, why)
+  if value == nil then misuse("%s", why) end
+  return value
+end
+
 --- "events.email.send" → the queue's subject and the path behind it.
 local function split(text, verb)
   local name, path = text:match "^([%w_-]+)%.(.+)$"
@@ -33,23 +38,24 @@ local function split(text, verb)
 end
 
 --- The params a path takes, as strings.
-local function texts(path, params, verb)
+local function texts(path, params, what)
   local known, result = {}, {}
   for name in path:gmatch "%$([%w_]+)" do known[name] = true end
   if params == nil then return result end
-  util.check_type(params, "table", ("scheduler:%s: params"):format(verb))
+  util.check_type(params, "table", what .. ": params")
   if next(params) ~= nil and next(known) == nil then
-    misuse("scheduler:%s: path '%s' has no parameters", verb, path)
+    misuse("%s: path '%s' has no parameters", what, path)
   end
   util.check_keys(params, known, "params of " .. path)
   for name, v in pairs(params) do
     if type(v) ~= "string" and not (type(v) == "number" and v % 1 == 0) then
-      misuse("scheduler:%s: param '%s' must be a string, found %s", verb, name, util.describe(v))
+      misuse("%s: param '%s' must be a string, found %s", what, name, util.describe(v))
     end
     result[name] = type(v) == "number" and ("%d"):format(v) or v
   end
   return result
 end
+_M.texts = texts
 
 local function subject_of(op, params, verb)
   local queue_subject, path
@@ -64,7 +70,7 @@ local function subject_of(op, params, verb)
     misuse('scheduler:%s: expected an operation or "queue.path", found %s (is it in what its file '
       .. "returns?)", verb, util.describe(op))
   end
-  return checked(host.subject(queue_subject, path, texts(path, params, verb)))
+  return checked(host.subject(queue_subject, path, texts(path, params, "scheduler:" .. verb)))
 end
 
 local option_keys = { input = true, params = true, headers = true, id = true }
@@ -106,6 +112,33 @@ function methods:runAfter(delay, op, options)
   check_self(self, "runAfter")
   local ms = util.duration(delay, "scheduler:runAfter's delay")
   return request("runAfter", op, options, host.now() + ms)
+end
+
+-- A row whose time has come belongs to the sweeper, which may hold its lock. One that is not due is
+-- nobody's, and once this transaction has deleted it no sweeper will find it.
+local cancel_row = "DELETE FROM rbf_outbox WHERE namespace = $1 AND id IN ($2, $3) AND type = 'request' AND "
+  .. "target_at > (EXTRACT(EPOCH FROM clock_timestamp()) * 1000)::bigint"
+
+local function is_uuid(text)
+  return text:find("^%x%x%x%x%x%x%x%x%-%x%x%x%x%-%x%x%x%x%-%x%x%x%x%-%x%x%x%x%x%x%x%x%x%x%x%x$") ~= nil
+end
+
+--- Cancels a job that waits for its time, by its job id or by the `id` it was given: true, and it
+--- will never run if this transaction commits; false when it is due, under way, done or unknown.
+function methods:cancel(id)
+  check_self(self, "cancel")
+  util.check_type(id, "string", "scheduler:cancel's argument")
+  local named = host.id_of(id)
+  local row = is_uuid(id) and id:lower() or named
+  if checked_or_false(host.cancel(row)) or checked_or_false(host.cancel(named)) then return true end
+  local _, namespace = host.ask "namespace"
+  local ok, message, sqlstate = host.sql(cancel_row, namespace, row, named)
+  if ok == nil then
+    misuse("scheduler:cancel cannot wait inside a callback of table.sort, string.gsub or other C code")
+  elseif not ok then
+    error(errors.sql(message, sqlstate), 0)
+  end
+  return host.affected() > 0
 end
 
 local Raw = { __name = "rbf.raw" }

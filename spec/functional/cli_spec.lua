@@ -9,7 +9,7 @@ describe("rbf", function()
     local code, out, err = host.rbf "--help"
     assert.equal(0, code, err)
     for _, word in ipairs {
-      "run", "dev", "db:init", "job:trigger", "--database-url", "--nats-url", "--workers", "DATABASE_URL",
+      "run", "dev", "db:init", "job:trigger", "exec", "--database-url", "--nats-url", "--workers", "DATABASE_URL",
     } do
       assert.truthy(out:find(word, 1, true), word .. " is not in: " .. out)
     end

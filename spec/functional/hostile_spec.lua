@@ -37,6 +37,31 @@ describe("the host survives", function()
     assert.equal(2, stage.db:value "SELECT last_value FROM runs")
   end)
 
+  it("a handler that never ends, and catches what would end it", function()
+    running:stop()
+    running = stage:start { args = { "--watchdog", "100ms" } }
+    store("endless", "", { ["Request-Id"] = "endless" })
+    assert.equal(200, stage:call("jobs.plain", {}).status)
+    assert.matches("app/hostile.lua:24: stopped: it ran for 100 ms",
+      await_letter("endless").error_message)
+    stage:settle { "jobs" }
+  end)
+
+  it("a handler that keeps what it should not: its state is made anew", function()
+    running:stop()
+    running = stage:start { args = { "--memory-limit", "32" } }
+    local calls = 0
+    proc.eventually(function()
+      calls = calls + 1
+      local status = stage:call("jobs.leak").status -- 500 between the limit and the new state
+      assert.truthy(status == 200 or status == 500)
+      return #running:log(function(line)
+        return line.msg:find("near its memory limit", 1, true)
+      end) >= 2
+    end, 30000, "two new states")
+    assert.is_true(tonumber(stage:call("jobs.leak").raw) < calls)
+  end)
+
   it("many subjects that are no UTF-8", function()
     for i = 1, 8 do
       store("x\255y", "{}", { ["Request-Id"] = "subject" .. i })

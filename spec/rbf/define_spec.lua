@@ -51,11 +51,40 @@ describe("defining", function()
     assert.equal("jobs", queues.jobs.subject)
   end)
 
+  it("merges an operation's retry policy over its queue's", function()
+    local retry = require "rbf.retry"
+    local queue = retry.read({ maxAttempts = 3, initial = { seconds = 1 }, jitter = 0 }, "retry")
+    local op = retry.read({ backoff = { { ms = 5 }, { seconds = 2 } } }, "retry")
+    assert.same({ maxAttempts = 3, initial = 1000, jitter = 0, backoff = "list", list = { 5, 2000 } },
+      retry.merge(queue, op))
+    assert.equal(queue, retry.merge(queue, nil))
+    assert.is_nil(retry.merge(nil, nil))
+  end)
+
+  local function retrying(policy)
+    return function() base:mutation("jobs", { path = "a", handler = handler, retry = policy }) end
+  end
+
   local cases = {
+    { "a retry policy with an unknown key", retrying { maxAttemps = 3 },
+      "a: retry: unknown key 'maxAttemps', did you mean 'maxAttempts'? (known: backoff, initial, jitter, max, maxAttempts)" },
+    { "too few attempts", retrying { maxAttempts = 0 },
+      "a: retry: maxAttempts must be a whole number from 1 to 100000, found the number 0" },
+    { "an unknown backoff", retrying { backoff = "exponentail" },
+      'a: retry: backoff must be "exponential", "fixed" or a list of durations such as '
+        .. '{ { seconds = 1 }, { minutes = 1 } }, found the string "exponentail", did you mean \'exponential\'?' },
+    { "a list without durations", retrying { backoff = {} },
+      "a: retry: backoff is an empty list: name at least one duration" },
+    { "waits that grow downwards", retrying { initial = { seconds = 2 }, max = { seconds = 1 } },
+      "a: retry: initial (2000 ms) is longer than max (1000 ms)" },
+    { "jitter in ms", retrying { jitter = 100 },
+      "a: retry: jitter is the share of a wait that is drawn at random, from 0 to 1, found the number 100" },
+    { "a query with a retry policy", function() base:query("jobs", { path = "a", handler = handler, retry = {} }) end,
+      "app:query 'a': a failing query is answered at once, and has no retry policy" },
     { "an unknown queue", function() base:query("evnts", { path = "a", handler = handler }) end,
       "unknown queue 'evnts', did you mean 'events'? (defineBackend knows: events, jobs)" },
     { "an unknown key", function() base:query("jobs", { path = "a", handler = handler, imput = z.any() }) end,
-      "app:query: unknown key 'imput', did you mean 'input'? (known: example, handler, input, name, output, path, timeout)" },
+      "app:query: unknown key 'imput', did you mean 'input'? (known: example, handler, input, jit, name, output, path, retry, timeout)" },
     { "no path", function() base:query("jobs", { handler = handler }) end,
       "app:query: path must be a string, found nil" },
     { "a bad path", function() base:query("jobs", { path = "a.*", handler = handler }) end,
@@ -66,8 +95,20 @@ describe("defining", function()
       "app:mutation: the definition must be a table, found nil" },
     { "a dot for a colon", function() base.middleware(handler) end,
       "use app:middleware(…), with a colon, on what rbf.defineBackend gave" },
-    { "middleware that is no function", function() base:middleware {} end,
-      "app:middleware's argument must be a function, found a table" },
+    { "middleware that is no function", function() base:middleware(7) end,
+      "app:middleware's argument must be a function or { before =, after =, onError = }, found the number 7" },
+    { "middleware of nothing", function() base:middleware {} end,
+      "app:middleware's argument is empty: give it a before, an after or an onError" },
+    { "a hook of another name", function() base:middleware { onerror = handler } end,
+      "app:middleware's argument: unknown key 'onerror', did you mean 'onError'? (known: after, before, onError)" },
+    { "a hook that is no function", function() base:middleware { after = true } end,
+      "app:middleware's argument: after must be a function, found the boolean true" },
+    { "a queue's bad middleware", function() rbf.defineBackend { queues = { a = { middleware = { befor = handler } } } } end,
+      "queue 'a': middleware: unknown key 'befor', did you mean 'before'? (known: after, before, onError)" },
+    { "modules that are no list", function() rbf.defineBackend { queues = { a = {} }, modules = { lfs = true } } end,
+      "rbf.defineBackend: modules must be a list of names such as { \"openssl.hmac\" }, found the string \"lfs\"" },
+    { "a module that is no name", function() rbf.createBackend(base, { modules = { "a/b" } }) end,
+      "rbf.createBackend: modules must be a list of names such as { \"openssl.hmac\" }, found the string \"a/b\"" },
     { "no queues", function() rbf.defineBackend { queues = {} } end,
       "rbf.defineBackend: queues is empty, name at least one: queues = { jobs = {} }" },
     { "a queue's bad name", function() rbf.defineBackend { queues = { ["a.b"] = {} } } end,

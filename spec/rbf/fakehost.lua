@@ -34,6 +34,25 @@ function host.encode(v)
   return nil, text
 end
 
+-- What makes specs and zones good is tested in C.
+function host.check_cron(spec, tz)
+  if spec == "bad" then return nil, "cron 'bad' has 1 fields" end
+  if not tz:find "^%u" then return nil, ("no time zone '%s'"):format(tz) end
+  return true
+end
+
+function host.subject(queue, path, params)
+  local missing
+  local text = path:gsub("%$([%w_]+)", function(name)
+    missing = missing or not params[name] and name
+    return params[name]
+  end)
+  if missing then return nil, ("parameter '%s' of path '%s' is missing"):format(missing, path) end
+  return queue .. "." .. text
+end
+
+function host.decode(text) return cjson.decode("[" .. text .. "]")[1] end
+
 --- The framework, loaded afresh: nothing of another spec's definitions is left.
 return function()
   for name in pairs(package.loaded) do

@@ -126,33 +126,3 @@ describe("toJSONSchema", function()
     assert.same({ type = "number" }, of(s:pipe(z.number())))
   end)
 end)
-
-describe("annotations", function()
-  local text = io.open("lua/rbf/meta/rbf.lua"):read "*a"
-  local function declared(pattern)
-    local names = {}
-    for name in text:gmatch("\nfunction " .. pattern .. "(%w+)%(") do names[name] = true end
-    return names
-  end
-  local function functions(t)
-    local names = {}
-    for name, v in pairs(t) do
-      if type(v) == "function" then names[name] = true end
-    end
-    return names
-  end
-  local function methods(s)
-    return s._kind.methods
-  end
-
-  it("name what there is, and nothing else", function()
-    assert(loadstring(text))
-    assert.same(functions(getmetatable(z).methods), declared "z%.")
-    assert.same(functions(z.coerce), declared "coerce%.")
-    assert.same(functions(require("rbf.z.schema").common), declared "Schema:")
-    assert.same(functions(methods(z.string())), declared "StringSchema:")
-    assert.same(functions(methods(z.number())), declared "NumberSchema:")
-    assert.same(functions(methods(z.array(z.any()))), declared "ArraySchema:")
-    assert.same(functions(methods(z.object {})), declared "ObjectSchema:")
-  end)
-end)

@@ -232,13 +232,18 @@ function Stage:write(name, text)
   proc.write_file(self.app .. "/" .. name, text)
 end
 
+--- A file of the app's scratch copy.
+function Stage:read(name)
+  return assert(proc.read_file(self.app .. "/" .. name))
+end
+
 --- Starts `rbf run` here and waits for its workers, unless o.no_wait.
 --- o: workers, watch, args (list), env.
 function Stage:start(o)
   o = o or {}
   local workers = o.workers or 1
   local words = {
-    _M.binary(), "run", self.app, "--database-url", self.db_url, "--nats-url", self.nats.url,
+    o.binary or _M.binary(), "run", self.app, "--database-url", self.db_url, "--nats-url", self.nats.url,
     "--subject-prefix", self.prefix, "--log-format", "json", "--workers", workers,
     env = o.env or {}, cwd = self.dir,
   }

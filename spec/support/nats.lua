@@ -394,7 +394,7 @@ end
 
 --- Puts a message into its stream as it is (no added headers) and returns the PubAck.
 function Client:store(o)
-  local answer = self:request({ subject = o.subject, headers = o.headers, data = o.data })
+  local answer = self:request({ subject = o.subject, headers = o.headers, data = o.data }, 20000)
   if not (answer and answer.body) or answer.body.error then
     error("not stored: " .. (answer and answer.raw or "no PubAck"), 2)
   end

@@ -17,6 +17,24 @@ local plain = app:mutation("jobs", {
   end,
 })
 
+-- Never ends, and catches what would end it.
+local endless = app:mutation("jobs", {
+  path = "endless",
+  handler = function()
+    while true do pcall(function() while true do end end) end
+  end,
+})
+
+-- Keeps what it should not.
+local kept = {}
+local leak = app:mutation("jobs", {
+  path = "leak",
+  handler = function()
+    kept[#kept + 1] = ("x"):rep(1e6) .. #kept
+    return #kept
+  end,
+})
+
 -- A message that is cut within a character.
 local cut = app:mutation("jobs", {
   path = "cut",
@@ -89,5 +107,5 @@ local limits = app:query("slow", {
 
 return {
   plain = plain, cut = cut, twice = twice, later = later, sooner = sooner, tenant = tenant,
-  chain = chain, suicide = suicide, limits = limits,
+  chain = chain, suicide = suicide, limits = limits, endless = endless, leak = leak,
 }

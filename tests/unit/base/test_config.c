@@ -52,6 +52,8 @@ static void defaults(void **state) {
     assert_int_equal(c->shutdown_timeout_ms, 30000);
     assert_int_equal(c->retry_initial_ms, 100);
     assert_int_equal(c->retry_max_ms, 300000);
+    assert_int_equal(c->results_retention_ms, 24 * 3600000);
+    assert_int_equal(c->dead_retention_ms, 30 * (int64_t)24 * 3600000);
     assert_true(c->sweeper);
     assert_false(c->watch);
 }
@@ -242,6 +244,27 @@ static void help_names_every_flag(void **state) {
     buf_free(&out);
 }
 
+static void assert_leading(int expected, int argc, ...) {
+    char *argv[10];
+    va_list ap;
+    va_start(ap, argc);
+    for (int i = 0; i < argc; i++)
+        argv[i] = va_arg(ap, char *);
+    va_end(ap);
+    assert_int_equal(config_leading(argc, argv, "--apply --app="), expected);
+}
+
+static void flags_before_a_command_line_of_its_own(void **state) {
+    assert_leading(0, 0);
+    assert_leading(0, 2, "a.lua", "--workers");
+    assert_leading(2, 3, "--workers", "2", "a.lua");
+    assert_leading(1, 3, "--workers=2", "a.lua", "--app");
+    assert_leading(3, 5, "--watch", "--app", "x", "a.lua", "--");
+    assert_leading(3, 4, "--no-sweeper", "--app=x", "--unknown", "a.lua");
+    assert_leading(1, 3, "--", "--a.lua", "b");
+    assert_leading(1, 1, "--workers"); /* without its value: the parser says so */
+}
+
 static void exports_flags_to_workers(void **state) {
     struct config *c = *state;
     struct err e = {0};
@@ -294,6 +317,7 @@ int main(void) {
         TEST(urls_are_redacted),
         TEST(nearest_words),
         TEST(help_names_every_flag),
+        TEST(flags_before_a_command_line_of_its_own),
         TEST(exports_flags_to_workers),
         TEST(random_text),
     };

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Calls: the pipeline, what a handler is given, and how it can end. No server: statements fail. */
 #include "vmtest.h"
-#include <signal.h>
-#include <sys/time.h>
 #include <unistd.h>
 
 static void request(void **state) {
@@ -345,38 +343,96 @@ static void coroutines(void **state) {
         "may wait here\"]");
 }
 
-static lua_State *looping;
-
-static void on_hook(lua_State *L, lua_Debug *ar) {
-    lua_sethook(L, NULL, 0, 0);
-    luaL_error(L, "stopped");
-}
-
-static void on_signal(int sig) {
-    lua_sethook(looping, on_hook, LUA_MASKCOUNT, 1);
-}
-
-/* Handlers are interpreted, also what they load(): in compiled code a hook would never fire. */
-static void stoppable(void **state) {
-    static const char *const loops[] = {"while true do end", "load('while true do end')()",
-                                        "pcall(function() while true do end end) error('stopped')"};
-    struct sigaction old, act = {.sa_handler = on_signal};
-    sigaction(SIGVTALRM, &act, &old);
-    alarm(20); /* else the test would hang */
+/* Handlers are interpreted, also what they load(): in compiled code the hook would never fire. */
+static void endless(void **state) {
+    static const char *const loops[] = {
+        "\nwhile true do end",
+        "\nload('while true do end')()",
+        "\nwhile true do pcall(function() while true do end end) end",
+        "\ncoroutine.wrap(function() while true do end end)()",
+        "\nlocal t = setmetatable({}, { __index = function() while true do end end }) return t.x",
+        "\nfor _ = 1, 1e9 do z.string():min(2):safeParse('ab') end",
+    };
+    alarm(60); /* else the test would hang */
+    gen_limit(60, 0);
     for (size_t i = 0; i < sizeof loops / sizeof *loops; i++) {
         struct gen *g = vmtest_handler(loops[i]);
         struct vmtest t = {0};
-        struct itimerval after = {.it_value.tv_usec = 50000};
-        looping = g->vm->L;
-        setitimer(ITIMER_VIRTUAL, &after, NULL);
         vmtest_run(&t, g, "jobs.op", NULL);
         assert_int_equal(t.event, CALL_FAILED);
-        assert_non_null(strstr(t.call->failure.internal, "stopped"));
+        assert_int_equal(t.call->failure.kind, FAIL_ERROR);
+        assert_non_null(strstr(t.call->failure.internal,
+                               "/srv/app/app.lua:2: stopped: it ran for 60 ms without waiting"));
+        vmtest_end(&t);
+        vmtest_run(&t, g, "jobs.op", NULL); /* the state is none the worse */
+        assert_int_equal(t.event, CALL_FAILED);
         vmtest_end(&t);
         gen_unref(g);
     }
     alarm(0);
-    sigaction(SIGVTALRM, &old, NULL);
+    gen_limit(1000, 0);
+}
+
+/* Short stretches, however many, are nobody's trouble; nor is the loading of an app. */
+static void patient(void **state) {
+    gen_limit(60, 0);
+    struct gen *g = vmtest_handler("local n = 0 for _ = 1, 40 do local till = os.clock() + .01 "
+                                   "while os.clock() < till do n = n + 1 end rbf.sleep { ms = 1 } "
+                                   "end return n > 0");
+    vmtest_expect(g, NULL, "true");
+    gen_unref(g);
+    struct err err = {0};
+    alarm(60);
+    struct tree *tree = vmtest_tree("app.lua", "local x = 1\nwhile x do end", NULL);
+    assert_null(gen_load(tree, LUA_DIR, 1, &err));
+    if (!strstr(err.msg, "app.lua:2: stopped: it ran for 600 ms"))
+        fail_msg("%s", err.msg);
+    tree_delete(tree);
+    alarm(0);
+    gen_limit(1000, 0);
+}
+
+/* A handler that eats too much fails, and its state is not to be used for long. */
+static void memory(void **state) {
+    static const char *const meals[] = {
+        "local t = {} for i = 1, 1e7 do t[i] = ('x'):rep(1000) .. i end",
+        "return #('x'):rep(1e9)",
+        "local t = 'x' for i = 1, 40 do t = t .. t end return #t",
+        "local ok = pcall(string.rep, 'x', 1e9) error('not enough memory: ' .. tostring(ok))",
+    };
+    for (size_t i = 0; i < sizeof meals / sizeof *meals; i++) {
+        gen_limit(1000, 20 << 20);
+        struct gen *g = vmtest_handler(meals[i]);
+        gen_limit(1000, 0);
+        assert_false(g->spent);
+        struct vmtest t = {0};
+        vmtest_run(&t, g, "jobs.op", NULL);
+        assert_int_equal(t.event, CALL_FAILED);
+        assert_non_null(strstr(t.call->failure.internal, "not enough memory"));
+        assert_true(g->spent);
+        vmtest_end(&t);
+        vmtest_run(&t, g, "jobs.op", NULL); /* fails again, and that is all */
+        assert_int_equal(t.event, CALL_FAILED);
+        vmtest_end(&t);
+        gen_unref(g);
+    }
+}
+
+/* Garbage is not what is meant; what is kept is. */
+static void memory_kept(void **state) {
+    gen_limit(1000, 20 << 20);
+    struct gen *g = vmtest_app(
+        "local kept = {} base:mutation('jobs', { path = 'op', input = z.any(), handler = "
+        "function(r) "
+        "local s = ('x'):rep(1e6) .. math.random() if r.input then kept[#kept + 1] = s end end })");
+    gen_limit(1000, 0);
+    for (int i = 0; i < 100; i++)
+        vmtest_expect(g, "false", "null");
+    assert_false(g->spent);
+    for (int i = 0; i < 14; i++)
+        vmtest_expect(g, "true", "null");
+    assert_true(g->spent);
+    gen_unref(g);
 }
 
 /* Two calls of one generation, one waiting while the other runs. */
@@ -395,7 +451,7 @@ static void interleaved(void **state) {
     assert_string_equal(nth(b.call, 0)->subject, "b");
     vmtest_end(&a);
     vmtest_end(&b);
-    assert_int_equal(g->vm->refs, 2);
+    assert_int_equal(g->vm->refs, 3);
     assert_int_equal(g->refs, 1);
     gen_unref(g);
 }
@@ -409,7 +465,8 @@ int main(void) {
         cmocka_unit_test(traceback),  cmocka_unit_test(statement),
         cmocka_unit_test(effects),    cmocka_unit_test(refused_effects),
         cmocka_unit_test(coroutines), cmocka_unit_test(interleaved),
-        cmocka_unit_test(stoppable),
+        cmocka_unit_test(memory),     cmocka_unit_test(memory_kept),
+        cmocka_unit_test(endless),    cmocka_unit_test(patient),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -184,7 +184,7 @@ static inline void vmtest_expect(struct gen *g, const char *input, const char *r
 static inline void vmtest_gives(const char *body, const char *result) {
     struct gen *g = vmtest_handler(body);
     vmtest_expect(g, NULL, result);
-    assert_int_equal(g->vm->refs, 2); /* run and classify */
+    assert_int_equal(g->vm->refs, 3); /* run, on_error and classify */
     gen_unref(g);
 }
 

@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE /* timegm */
+#include "base/jsonval.h"
+#include "bus/jsapi.h"
+#include "bus/stream.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define NO_MESSAGE 10037 /* STREAM.MSG.GET: there is none from there on */
+
+/* The streams one after the other, in each its consumers one after the other. */
+struct look {
+    struct bus *b;
+    json_t *about;     /* the description of streams that count */
+    json_t *names;     /* of others that count: an object's keys */
+    json_t *streams;   /* infos of those that count and hold messages */
+    json_t *consumers; /* of the stream at hand */
+    json_int_t seen, total;
+    size_t stream, consumer;
+    int64_t oldest_ms;
+    stream_oldest_cb cb;
+    void *arg;
+};
+
+static void finish(struct look *l, const struct err *err) {
+    l->cb(l->oldest_ms, err, l->arg);
+    json_decref(l->about);
+    json_decref(l->names);
+    json_decref(l->streams);
+    json_decref(l->consumers);
+    free(l);
+}
+
+static void fail(struct look *l, const char *what) {
+    struct err err;
+    err_set(&err, ERR_BUS, "JetStream's answer has %s", what);
+    finish(l, &err);
+}
+
+/* Takes body. */
+static void call(struct look *l, const char *verb, const char *stream, json_t *body, bus_cb cb) {
+    struct buf subject = {0}, text = {0};
+    struct err err;
+    buf_printf(&subject, "$JS.API.%s%s%s", verb, stream ? "." : "", stream ? stream : "");
+    jsonval_write(&text, body);
+    if (!bus_request(l->b, subject.p, NULL, text.p, text.len, JSAPI_TIMEOUT_MS, cb, l, &err))
+        finish(l, &err);
+    buf_free(&subject);
+    buf_free(&text);
+    json_decref(body);
+}
+
+static const json_t *at_hand(const struct look *l) {
+    return json_array_get(l->streams, l->stream);
+}
+
+static const char *name_at_hand(const struct look *l) {
+    return json_string_value(json_object_get(json_object_get(at_hand(l), "config"), "name"));
+}
+
+/* "2026-11-21T05:05:35.89906676Z" (or with an offset) in ms epoch, -1 when it is none. */
+static int64_t time_ms(const json_t *text) {
+    struct tm tm = {0};
+    int at = 0, ms = 0, hours, minutes;
+    const char *s = json_string_value(text);
+    if (!s || sscanf(s, "%4d-%2d-%2dT%2d:%2d:%2d%n", &tm.tm_year, &tm.tm_mon, &tm.tm_mday,
+                     &tm.tm_hour, &tm.tm_min, &tm.tm_sec, &at) != 6)
+        return -1;
+    tm.tm_year -= 1900;
+    tm.tm_mon--;
+    int64_t out = (int64_t)timegm(&tm) * 1000;
+    s += at;
+    for (int unit = 100; *s == '.' || (*s >= '0' && *s <= '9'); s++)
+        if (*s != '.') {
+            ms += (*s - '0') * unit;
+            unit /= 10;
+        }
+    out += ms;
+    if (!strcmp(s, "Z"))
+        return out;
+    if (sscanf(s, "%3d:%2d", &hours, &minutes) != 2)
+        return -1;
+    return out - (hours * 60 + (*s == '-' ? -minutes : minutes)) * 60000LL;
+}
+
+/* False, and l is gone, when it cannot be read. */
+static bool take_time(struct look *l, const json_t *text) {
+    int64_t ms = time_ms(text);
+    if (ms < 0) {
+        fail(l, "a time stamp that cannot be read");
+        return false;
+    }
+    if (ms < l->oldest_ms)
+        l->oldest_ms = ms;
+    return true;
+}
+
+/* --- a stream's consumers --- */
+
+static void next_stream(struct look *l);
+static void next_consumer(struct look *l);
+
+static void on_message(const struct bus_msg *m, const struct err *failed, void *arg) {
+    struct look *l = arg;
+    struct err err;
+    int code;
+    json_t *answer = jsapi_answer(m, failed, &code, &err);
+    if (!answer && code != NO_MESSAGE) {
+        finish(l, &err);
+        return;
+    }
+    bool on = !answer || take_time(l, json_object_get(json_object_get(answer, "message"), "time"));
+    json_decref(answer);
+    if (on)
+        next_consumer(l);
+}
+
+static const char *filter_of(const json_t *consumer) {
+    const char *s =
+        json_string_value(json_object_get(json_object_get(consumer, "config"), "filter_subject"));
+    return s && *s ? s : ">";
+}
+
+/* What a consumer has not acked lies above its floor: all up to there is acked, whatever the stream
+ * holds. (nats-server 2.9 killed with -9 can bring acked messages back; nobody is ever given them.)
+ * What lies above may have been acked too, but then one before it was not. */
+static void next_consumer(struct look *l) {
+    const json_t *c = json_array_get(l->consumers, l->consumer++);
+    if (!c) {
+        l->stream++;
+        next_stream(l);
+        return;
+    }
+    json_int_t floor =
+        json_integer_value(json_object_get(json_object_get(c, "ack_floor"), "stream_seq"));
+    call(l, "STREAM.MSG.GET", name_at_hand(l),
+         json_pack("{s:I, s:s}", "seq", floor + 1, "next_by_subj", filter_of(c)), on_message);
+}
+
+static bool is_consumed(const json_t *consumers, const char *subject) {
+    size_t i;
+    json_t *c;
+    json_array_foreach(consumers, i, c) {
+        const char *filter = filter_of(c);
+        if (!strcmp(filter, ">") || !strcmp(filter, subject))
+            return true;
+    }
+    return false;
+}
+
+/* Do the consumers, by their filters' texts, take all that the stream takes? */
+static bool all_consumed(const json_t *stream, const json_t *consumers) {
+    size_t i;
+    json_t *subject;
+    json_array_foreach(json_object_get(json_object_get(stream, "config"), "subjects"), i, subject) {
+        if (!is_consumed(consumers, json_string_value(subject)))
+            return false;
+    }
+    return true;
+}
+
+static void on_consumers(const struct bus_msg *m, const struct err *failed, void *arg) {
+    struct look *l = arg;
+    struct err err;
+    int code;
+    json_t *answer = jsapi_answer(m, failed, &code, &err);
+    if (!answer) {
+        finish(l, &err);
+        return;
+    }
+    json_decref(l->consumers);
+    l->consumers = json_incref(json_object_get(answer, "consumers"));
+    l->consumer = 0;
+    bool whole = (json_int_t)json_array_size(l->consumers) ==
+                     json_integer_value(json_object_get(answer, "total")) &&
+                 all_consumed(at_hand(l), l->consumers);
+    json_decref(answer);
+    if (whole) {
+        next_consumer(l);
+        return;
+    }
+    /* a message that has no consumer yet waits for one: all that is stored counts */
+    if (take_time(l, json_object_get(json_object_get(at_hand(l), "state"), "first_ts"))) {
+        l->stream++;
+        next_stream(l);
+    }
+}
+
+static void next_stream(struct look *l) {
+    if (at_hand(l))
+        call(l, "CONSUMER.LIST", name_at_hand(l), json_pack("{s:i}", "offset", 0), on_consumers);
+    else
+        finish(l, NULL);
+}
+
+/* --- the streams --- */
+
+static bool counts(const struct look *l, const json_t *stream) {
+    const json_t *config = json_object_get(stream, "config");
+    const char *name = json_string_value(json_object_get(config, "name"));
+    return name && (json_equal(json_object_get(config, "description"), l->about) ||
+                    json_object_get(l->names, name));
+}
+
+static void on_streams(const struct bus_msg *m, const struct err *failed, void *arg);
+
+static void list_from(struct look *l) {
+    call(l, "STREAM.LIST", NULL, json_pack("{s:I}", "offset", l->seen), on_streams);
+}
+
+static void take_streams(struct look *l, const json_t *streams) {
+    size_t i;
+    json_t *s;
+    json_array_foreach(streams, i, s) {
+        l->seen++;
+        if (counts(l, s) &&
+            json_integer_value(json_object_get(json_object_get(s, "state"), "messages")) > 0)
+            json_array_append(l->streams, s);
+    }
+}
+
+/* Streams that come or go between two pages shift the rest: then the count changes. */
+static void on_streams(const struct bus_msg *m, const struct err *failed, void *arg) {
+    struct look *l = arg;
+    struct err err;
+    int code;
+    json_t *answer = jsapi_answer(m, failed, &code, &err);
+    if (!answer) {
+        finish(l, &err);
+        return;
+    }
+    json_int_t total = json_integer_value(json_object_get(answer, "total")), before = l->seen;
+    bool odd = (before && total != l->total) || json_array_size(json_object_get(answer, "missing"));
+    l->total = total;
+    take_streams(l, json_object_get(answer, "streams"));
+    json_decref(answer);
+    if (odd || (l->seen < total && l->seen == before))
+        fail(l, "not all streams");
+    else if (l->seen < total)
+        list_from(l);
+    else
+        next_stream(l);
+}
+
+int stream_oldest(struct bus *b, const char *description, const char *const *names,
+                  stream_oldest_cb cb, void *arg) {
+    if (!bus_up(b))
+        return -1;
+    struct look *l = xcalloc(1, sizeof *l);
+    l->b = b;
+    l->about = json_string(description);
+    l->names = json_object();
+    l->streams = json_array();
+    l->oldest_ms = INT64_MAX;
+    l->cb = cb;
+    l->arg = arg;
+    for (; *names; names++)
+        json_object_set_new(l->names, *names, json_true());
+    list_from(l);
+    return 0;
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/* servers - which servers a command talks to. */
+#include "cli/cli.h"
+#include "ops/services.h"
+#include <string.h>
+
+/* From now on as if a flag had said so: main.lua does not win over it. */
+static int take(struct cli *c, const char *name, const char *value, struct err *err) {
+    return *value ? config_set(&c->cfg, name, value, CONFIG_FLAG, err) : 0;
+}
+
+int cli_find_servers(struct cli *c, char *const *server, struct err *err) {
+    struct services_dev dev;
+    if (*server)
+        return 0;
+    if (services_find(c->cfg.state_dir, &dev, err))
+        return -1;
+    int rc = take(c, "natsUrl", dev.nats_url, err) ||
+             take(c, "databaseUrl", dev.database_url, err) || take(c, "appDir", dev.app_dir, err);
+    if (!rc && !*c->cfg.subject_prefix)
+        rc = take(c, "subjectPrefix", dev.subject_prefix, err);
+    if (!rc && !strcmp(c->cfg.namespace_, "default"))
+        rc = take(c, "namespace", dev.namespace_, err);
+    services_dev_free(&dev);
+    return rc ? -1 : 0;
+}

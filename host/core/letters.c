@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/letters.h"
+#include "base/id.h"
+#include "base/jsonval.h"
+#include "core/dead.h"
+#include <stdlib.h>
+#include <string.h>
+
+#define NOW "(EXTRACT(EPOCH FROM clock_timestamp()) * 1000)::bigint"
+/* $1 namespace, $2 id or NULL, $3 fingerprint or NULL (both NULL: all) */
+#define CHOSEN                                                                                     \
+    "namespace = $1 AND replayed_at IS NULL AND ($2::text IS NULL OR id::text = $2 OR request_id " \
+    "= $2) AND ($3::text IS NULL OR fingerprint = $3)"
+
+static const char *const *choice(const char *ns, const struct letter_choice *w,
+                                 const char *params[3]) {
+    params[0] = ns;
+    params[1] = w->all ? NULL : w->id;
+    params[2] = w->all ? NULL : w->fingerprint;
+    return params;
+}
+
+static int run(struct pgsync *s, const char *sql, struct err *err) {
+    struct pgres *r = pgsync_query(s, sql, 0, NULL, err);
+    pgsync_free(r);
+    return r ? 0 : -1;
+}
+
+/* ---- replay ---- */
+
+/* bytea's hex form ("\x6162") as bytes. */
+static void put_bytes(struct buf *out, const char *hex) {
+    if (!hex || strlen(hex) < 2)
+        return;
+    for (const char *p = hex + 2; p[0] && p[1]; p += 2) {
+        char pair[3] = {p[0], p[1], 0};
+        buf_putc(out, (char)strtol(pair, NULL, 16));
+    }
+}
+
+/* The payload as the outbox holds it; false when a host would refuse it again. */
+static bool read_payload(const char *hex, struct buf *json) {
+    struct buf bytes = {0};
+    put_bytes(&bytes, hex);
+    json_t *v = jsonval_read(bytes.p ? bytes.p : "", bytes.len, NULL);
+    if (v)
+        jsonval_write(json, v);
+    json_decref(v);
+    buf_free(&bytes);
+    return v;
+}
+
+/* $1 namespace, $2 letter's id, $3 payload. The headers of the first try that say when, for whom
+ * and which attempt are left out; only what NATS did not take may have been a plain message. */
+#define REPLAY                                                                                     \
+    "WITH l AS (SELECT * FROM rbf_dead_letters WHERE namespace = $1 AND id = $2),"                 \
+    " gone AS (DELETE FROM rbf_results r USING l WHERE r.namespace = l.namespace"                  \
+    "   AND r.request_id = l.request_id AND r.status <> 200),"                                     \
+    " sent AS (INSERT INTO rbf_outbox (namespace, id, source_request_id, type, path, data,"        \
+    "   headers, target_at) SELECT l.namespace, gen_random_uuid(), l.request_id,"                  \
+    "   CASE WHEN l.error_code = 'UNPUBLISHABLE' AND NOT COALESCE(l.headers, '{}') ?"              \
+    "     'RBF-Request-Id' THEN 'message' ELSE 'request' END, l.subject, $3::jsonb,"               \
+    "   COALESCE((SELECT jsonb_object_agg(key, value) FROM jsonb_each(l.headers) WHERE lower(key)" \
+    "     NOT IN ('reply-to', 'expires-at', 'target-at', 'nats-msg-id', 'request-id')"             \
+    "     AND lower(key) NOT LIKE 'rbf-%' AND value <> '\"" DEAD_REDACTED "\"'), '{}')"            \
+    "     || jsonb_build_object('RBF-Request-Id', l.request_id), " NOW                             \
+    "   FROM l WHERE NOT EXISTS (SELECT FROM rbf_results r WHERE r.namespace = l.namespace"        \
+    "     AND r.request_id = l.request_id AND r.status = 200) RETURNING 1)"                        \
+    " UPDATE rbf_dead_letters d SET replayed_at = " NOW " FROM l WHERE d.namespace = l.namespace"  \
+    " AND d.id = l.id RETURNING (SELECT count(*) FROM sent)"
+
+static int replay_one(struct pgsync *s, const char *ns, const struct pgres *letter,
+                      struct letter_counts *out, struct err *err) {
+    struct buf json = {0};
+    if (!read_payload(pgres_value(letter, 0, 1, NULL), &json)) {
+        out->refused++;
+        buf_free(&json);
+        return 0;
+    }
+    struct pgres *r = pgsync_query(
+        s, REPLAY, 3, (const char *const[]){ns, pgres_value(letter, 0, 0, NULL), json.p}, err);
+    buf_free(&json);
+    if (!r)
+        return -1;
+    if (atoi(pgres_value(r, 0, 0, NULL)))
+        out->replayed++;
+    else
+        out->succeeded++;
+    pgsync_free(r);
+    return 0;
+}
+
+/* The next letter behind (died_at, id), locked; another replay that has it is passed over. */
+#define NEXT                                                                                       \
+    "SELECT id, payload, died_at FROM rbf_dead_letters WHERE " CHOSEN                              \
+    " AND (died_at, id) > ($4::bigint, $5::uuid) ORDER BY died_at, id LIMIT 1"                     \
+    " FOR UPDATE SKIP LOCKED"
+
+/* 1: there was one; 0: none is left; -1 with err. */
+static int replay_next(struct pgsync *s, const char *const choice_params[3], char **died_at,
+                       char **id, struct letter_counts *out, struct err *err) {
+    const char *params[] = {choice_params[0], choice_params[1], choice_params[2], *died_at, *id};
+    if (run(s, "BEGIN ISOLATION LEVEL READ COMMITTED", err))
+        return -1;
+    struct pgres *letter = pgsync_query(s, NEXT, 5, params, err);
+    int rc = letter ? pgres_rows(letter) : -1;
+    if (rc == 1) {
+        free(*died_at);
+        free(*id);
+        *id = xstrdup(pgres_value(letter, 0, 0, NULL));
+        *died_at = xstrdup(pgres_value(letter, 0, 2, NULL));
+        rc = replay_one(s, params[0], letter, out, err) ? -1 : 1;
+    }
+    pgsync_free(letter);
+    if (rc >= 0 && run(s, "COMMIT", err))
+        rc = -1;
+    return rc;
+}
+
+int letters_replay(struct pgsync *s, const char *ns, const struct letter_choice *which,
+                   struct letter_counts *out, struct err *err) {
+    const char *params[3];
+    char *died_at = xstrdup("0"), *id = xstrdup("00000000-0000-0000-0000-000000000000");
+    int rc;
+    *out = (struct letter_counts){0};
+    choice(ns, which, params);
+    while ((rc = replay_next(s, params, &died_at, &id, out, err)) == 1)
+        ;
+    free(died_at);
+    free(id);
+    return rc;
+}
+
+/* ---- discard, cancel ---- */
+
+static int counted(struct pgsync *s, const char *sql, const char *const params[3], int64_t *n,
+                   struct err *err) {
+    struct pgres *r = pgsync_query(s, sql, 3, params, err);
+    if (!r)
+        return -1;
+    *n = atoll(pgres_value(r, 0, 0, NULL));
+    pgsync_free(r);
+    return 0;
+}
+
+int letters_discard(struct pgsync *s, const char *ns, const struct letter_choice *which,
+                    int64_t *discarded, struct err *err) {
+    const char *params[3];
+    return counted(s,
+                   "WITH l AS (DELETE FROM rbf_dead_letters WHERE " CHOSEN
+                   " RETURNING namespace, request_id), r AS (DELETE FROM rbf_results r USING l"
+                   " WHERE r.namespace = l.namespace AND r.request_id = l.request_id"
+                   " AND r.status <> 200) SELECT count(*) FROM l",
+                   choice(ns, which, params), discarded, err);
+}
+
+/* READ COMMITTED: a row whose lock the sweeper holds is waited for and looked at again. */
+int letters_cancel(struct pgsync *s, const char *ns, const char *id, bool *cancelled,
+                   struct err *err) {
+    char named[ID_TEXT];
+    int64_t n = 0;
+    id_v5(id, strlen(id), named);
+    int rc = counted(s,
+                     "WITH gone AS (DELETE FROM rbf_outbox WHERE namespace = $1 AND type ="
+                     " 'request' AND target_at > " NOW " AND (id::text = lower($2) OR id::text ="
+                     " $3 OR headers->>'RBF-Request-Id' = $2) RETURNING 1)"
+                     " SELECT count(*) FROM gone",
+                     (const char *const[]){ns, id, named}, &n, err);
+    *cancelled = n > 0;
+    return rc;
+}

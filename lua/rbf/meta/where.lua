@@ -1,0 +1,25 @@
+---@meta _
+-- Annotations of rbf.op: what a where can ask of a column.
+-- luacheck: ignore 241
+
+---@class rbf.All
+---@class rbf.Operator
+
+--- Operators for where. None takes nil. rbf.op["in"], ["and"], ["or"] and ["not"] work as well.
+---@class rbf.op
+---@field eq fun(value: any): rbf.Operator also for jsonb and array columns
+---@field ne fun(value: any): rbf.Operator as <> in SQL: not true for NULL
+---@field gt fun(value: any): rbf.Operator
+---@field gte fun(value: any): rbf.Operator
+---@field lt fun(value: any): rbf.Operator
+---@field lte fun(value: any): rbf.Operator
+---@field in_ fun(list: any[]): rbf.Operator an empty list finds nothing
+---@field notIn fun(list: any[]): rbf.Operator an empty list is an error
+---@field like fun(pattern: string): rbf.Operator
+---@field ilike fun(pattern: string): rbf.Operator
+---@field between fun(from: any, to: any): rbf.Operator both ends included
+---@field isNull fun(): rbf.Operator
+---@field isNotNull fun(): rbf.Operator
+---@field and_ fun(...: rbf.Where): rbf.Operator of wheres, or of operators on one column
+---@field or_ fun(...: rbf.Where): rbf.Operator
+---@field not_ fun(where: rbf.Where): rbf.Operator

@@ -1,0 +1,36 @@
+-- Work that dies until `settings` says that it works.
+local rbf = require "rbf"
+local z = rbf.z
+
+local app = rbf.defineBackend { queues = { jobs = {} } }
+
+local mark = app:mutation("jobs", {
+  path = "mark",
+  input = z.string(),
+  handler = function(r)
+    if not r.db:one("SELECT works FROM settings").works then
+      rbf.fail { status = 409, code = "NOT_YET", message = "not yet" }
+    end
+    r.db:exec("INSERT INTO marks VALUES ($1)", r.input)
+    return r.msg.headers["X-Kept"]
+  end,
+})
+
+local broken = app:mutation("jobs", {
+  path = "broken",
+  input = z.string(),
+  handler = function(r)
+    if not r.db:one("SELECT works FROM settings").works then error("broken " .. r.input) end
+    r.db:exec("INSERT INTO marks VALUES ($1)", r.input)
+  end,
+})
+
+local later = app:mutation("jobs", {
+  path = "later",
+  input = z.string(),
+  handler = function(r)
+    return r.scheduler:runAfter({ hours = 1 }, mark, { input = r.input, id = r.input })
+  end,
+})
+
+return { mark = mark, broken = broken, later = later }

@@ -1,0 +1,2 @@
+CREATE TABLE mark (what TEXT);
+CREATE SEQUENCE runs;

@@ -1,0 +1,2 @@
+CREATE SEQUENCE runs;
+CREATE TABLE done (what TEXT);

@@ -1,0 +1,190 @@
+-- Dead letters and waiting jobs, handled from the shell: replay, discard, cancel.
+local host = require "spec.support.host"
+local proc = require "spec.support.proc"
+local cjson = require "cjson"
+
+describe("rbf", function()
+  local stage
+
+  before_each(function()
+    stage = host.stage {
+      app = "spec/apps/letters", args = { "--max-attempts", "2", "--retry-initial", "10ms" },
+    }
+    stage:start()
+  end)
+
+  after_each(function()
+    host.close(stage)
+  end)
+
+  local function rbf(command, ...)
+    local words = { command, ... }
+    words[#words + 1] = "--database-url"
+    words[#words + 1] = stage.db_url
+    return host.rbf(unpack(words))
+  end
+
+  local function said(expected, command, ...)
+    local code, out, err = rbf(command, ...)
+    assert.equal(expected .. "\n", out .. err)
+    return code
+  end
+
+  local function store(path, data, id, headers)
+    headers = headers or {}
+    headers["Request-Id"] = id
+    stage.client:store { subject = stage:subject("jobs", path), data = data, headers = headers }
+  end
+
+  local function await_letters(n)
+    proc.eventually(function()
+      return stage:count "rbf_dead_letters" == n
+    end, 20000, n .. " dead letters")
+  end
+
+  local function works()
+    stage.db:exec "UPDATE settings SET works = true"
+  end
+
+  local function marks()
+    return stage.db:value "SELECT COALESCE(string_agg(what, ' ' ORDER BY what), '') FROM marks"
+  end
+
+  local function statuses()
+    return tostring(stage.db:value "SELECT COALESCE(string_agg(status::text, ' '), '') FROM rbf_results")
+  end
+
+  it("does not keep secrets in dead letters, tells who listens, and replays without them", function()
+    stage.hosts[1]:stop()
+    stage:start { args = { "--dead-subject", stage.prefix .. "dead" } }
+    local sub = stage.client:subscribe(stage.prefix .. "dead")
+    store("mark", '"a"', "ra", { AUTHORIZATION = "Bearer s3cret", ["X-Kept"] = "yes" })
+    await_letters(1)
+    local headers = cjson.decode(stage.db:value "SELECT headers FROM rbf_dead_letters")
+    assert.equal("[redacted]", headers.AUTHORIZATION)
+    assert.equal("yes", headers["X-Kept"])
+    local notice = cjson.decode(stage.client:next(sub, 10000).raw)
+    assert.same({ requestId = "ra", attempts = 1, subject = stage:subject("jobs", "mark"),
+      error = { code = "NOT_YET", message = "not yet" } }, notice)
+    stage.db:exec "UPDATE rbf_dead_letters SET replayed_at = NULL"
+    said("1 sent again", "job:replay", "ra")
+    await_letters(2)
+    assert.is_nil(stage.db:value("SELECT headers->>'AUTHORIZATION' FROM rbf_dead_letters ORDER BY died_at DESC LIMIT 1"))
+  end)
+
+  describe("job:replay", function()
+    it("runs a letter again under its request id, once, without the first try's headers", function()
+      store("mark", '"a"', "ra", { ["X-Kept"] = "yes", ["Expires-At"] = "99999999999999" })
+      await_letters(1)
+      assert.equal("409", statuses())
+      works()
+      assert.equal(0, said("1 sent again", "job:replay", "ra"))
+      assert.equal(1, said("rbf: no dead letter has the id or request id ra (or it was replayed already)",
+        "job:replay", "ra"))
+      stage:settle { "jobs" }
+      assert.equal("a", marks())
+      local result = stage.db:query "SELECT * FROM rbf_results"[1]
+      assert.equal("ra", result.request_id)
+      assert.equal("200", result.status)
+      assert.equal('"yes"', result.data)
+    end)
+
+    it("that fails again leaves a second letter", function()
+      store("broken", '"b"', "rb")
+      await_letters(1)
+      said("1 sent again", "job:replay", "rb")
+      await_letters(2)
+      stage:settle { "jobs" }
+      assert.equal("500", statuses())
+      works()
+      said("1 sent again", "job:replay", "rb")
+      stage:settle { "jobs" }
+      assert.equal("b", marks())
+    end)
+
+    it("takes a group by its fingerprint, or all; leaves what could never run", function()
+      for i = 1, 3 do
+        store("broken", ('"b%d"'):format(i), "rb" .. i)
+        store("mark", ('"m%d"'):format(i), "rm" .. i)
+      end
+      store("mark", "no JSON", "rj")
+      await_letters(7)
+      works()
+      local print = stage.db:value "SELECT DISTINCT fingerprint FROM rbf_dead_letters WHERE request_id LIKE 'rb%'"
+      said("3 sent again", "job:replay", "--group", print)
+      stage:settle { "jobs" }
+      assert.equal("b1 b2 b3", marks())
+      assert.equal(1, said("3 sent again, 1 left: their payload is no JSON that a handler could get",
+        "job:replay", "--all"))
+      stage:settle { "jobs" }
+      assert.equal("b1 b2 b3 m1 m2 m3", marks())
+    end)
+
+    it("sends nothing when the request has succeeded meanwhile", function()
+      store("mark", '"a"', "ra")
+      await_letters(1)
+      stage.db:exec "UPDATE rbf_results SET status = 200"
+      works()
+      said("0 sent again, 1 had succeeded meanwhile and are resolved", "job:replay", "ra")
+      stage:settle { "jobs" }
+      assert.equal("", marks())
+    end)
+
+    it("by several people at once sends each letter once", function()
+      for i = 1, 20 do store("mark", ('"m%02d"'):format(i), "rm" .. i) end
+      await_letters(20)
+      works()
+      local running = {}
+      for i = 1, 3 do
+        running[i] = proc.spawn { host.binary(), "job:replay", "--all", "--database-url", stage.db_url }
+      end
+      for _, process in ipairs(running) do process:wait(20000) end
+      stage:settle { "jobs" }
+      assert.equal(20, stage:count "marks")
+      assert.equal(20, stage.db:value "SELECT count(DISTINCT what) FROM marks")
+    end)
+  end)
+
+  it("job:discard drops letters and the errors stored with them", function()
+    store("mark", '"a"', "ra")
+    store("mark", '"b"', "rb")
+    await_letters(2)
+    assert.equal(0, said("1 discarded", "job:discard", "ra"))
+    assert.equal("rb", stage.db:value "SELECT request_id FROM rbf_dead_letters")
+    assert.equal("409", statuses())
+    said("1 discarded", "job:discard", "--all")
+    assert.equal("", statuses())
+    assert.equal(0, said("no dead letters", "job:discard", "--all"))
+  end)
+
+  describe("job:cancel", function()
+    it("cancels a waiting job by its id, its request's, or what Target-At delays", function()
+      works()
+      local reply = stage:call("jobs.later", '"x"')
+      assert.equal(200, reply.status, reply.raw)
+      stage:call("jobs.later", '"y"')
+      store("mark", '"z"', "delayed", { ["Target-At"] = ("%d"):format(proc.epoch_ms() + 3600000) })
+      proc.eventually(function()
+        return stage:count "rbf_outbox" == 3
+      end, 10000, "three waiting jobs")
+      local job = cjson.decode("[" .. reply.raw .. "]")[1]
+      for _, id in ipairs { job, "y", "delayed" } do
+        assert.equal(0, said("cancelled: it will never run", "job:cancel", id))
+        assert.equal(1, said("rbf: " .. id
+          .. " does not wait for its time: it is due, under way, done or unknown", "job:cancel", id))
+      end
+      assert.equal(0, stage:count "rbf_outbox")
+      assert.equal("", marks())
+    end)
+  end)
+
+  it("asks for one choice", function()
+    for _, words in ipairs { {}, { "x", "--all" }, { "x", "y" }, { "--group", "g", "--all" } } do
+      local code, _, err = rbf("job:replay", unpack(words))
+      assert.equal(1, code)
+      assert.matches("usage: rbf job:replay ID | --group FINGERPRINT | --all", err, 1, true)
+    end
+    local _, _, err = rbf("job:replay", "--group")
+    assert.matches("--group", err, 1, true)
+  end)
+end)
