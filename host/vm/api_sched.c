@@ -49,8 +49,8 @@ static int put_header(struct hdrs *h, const char *name, const char *value, struc
         return err_set(err, ERR_INVALID, "header '%s' must be a string", name);
     if (!hdrs_valid(name, value))
         return err_set(err, ERR_INVALID,
-                       "header '%s' cannot be sent: a name is a token, a value one line of UTF-8",
-                       name);
+                       "header '%.*s' cannot be sent: a name is a token, a value one line of UTF-8",
+                       (int)strcspn(name, "\r\n"), name);
     hdrs_set(h, name, value);
     return 0;
 }
