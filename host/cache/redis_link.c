@@ -18,6 +18,7 @@ struct redis_link {
     redisAsyncContext *ac; /* NULL: none now */
     uv_timer_t timer;      /* while there is a connection its deadlines, else the pause */
     uv_getaddrinfo_t lookup;
+    unsigned lookups;
     bool looking_up, up, closing;
     bool told_away; /* in the log */
     bool told_refused;
@@ -293,21 +294,28 @@ static void on_closed(uv_handle_t *handle) {
     free(handle->data);
 }
 
+/* Another one of a name's addresses each time: the first may be one where nobody listens. */
+static int choose(struct redis_link *l, const struct addrinfo *found, char *name, size_t size) {
+    unsigned n = 0;
+    for (const struct addrinfo *it = found; it; it = it->ai_next)
+        n++;
+    for (unsigned skip = l->lookups++ % n; skip > 0; skip--)
+        found = found->ai_next;
+    if (found->ai_family == AF_INET6)
+        return uv_ip6_name((struct sockaddr_in6 *)found->ai_addr, name, size);
+    return uv_ip4_name((struct sockaddr_in *)found->ai_addr, name, size);
+}
+
 static void on_address(uv_getaddrinfo_t *lookup, int status, struct addrinfo *found) {
     struct redis_link *l = lookup->data;
     char name[64];
     l->looking_up = false;
-    if (l->closing) {
-        uv_freeaddrinfo(found);
-        uv_close((uv_handle_t *)&l->timer, on_closed);
-        return;
-    }
-    if (!status && found->ai_family == AF_INET6)
-        status = uv_ip6_name((struct sockaddr_in6 *)found->ai_addr, name, sizeof name);
-    else if (!status)
-        status = uv_ip4_name((struct sockaddr_in *)found->ai_addr, name, sizeof name);
+    if (!status && !l->closing)
+        status = choose(l, found, name, sizeof name);
     uv_freeaddrinfo(found);
-    if (status)
+    if (l->closing)
+        uv_close((uv_handle_t *)&l->timer, on_closed);
+    else if (status)
         lost(l, uv_strerror(status));
     else
         take(l, redisAsyncConnect(name, atoi(l->url.port)));

@@ -356,6 +356,33 @@ static void a_password_and_a_database(void **state) {
     redisserver_end(&f.s);
 }
 
+/* Over TCP, by a name; and nobody listens at first. */
+static void over_tcp(void **state) {
+    struct fixture f = {0};
+    char url[80];
+    redisserver_start(&f.s, "");
+    redisserver_kill(&f.s);
+    int port = redisserver_free_port();
+    snprintf(f.s.port, sizeof f.s.port, "%d", port);
+    snprintf(url, sizeof url, "redis://localhost:%d/1", port);
+    testloop_init(&f.l);
+    struct redis *r = open_at(&f, url, "test"), *nowhere;
+    nowhere = open_at(&f, "redis://no-such-host.invalid", "test");
+    for (uint64_t end = clock_mono_ms() + 200; clock_mono_ms() < end;) /* some refusals */
+        uv_run(&f.l.loop, UV_RUN_ONCE);
+    assert_false(redis_up(r));
+    redisserver_up(&f.s);
+    UNTIL(&f.l, 10000, redis_up(r));
+    set(r, "a", "1", redis_now(r));
+    assert_string_equal(get(&f, r, "a"), "1");
+    redisserver_kill(&f.s);
+    UNTIL(&f.l, 10000, !redis_up(r));
+    redis_delete(r);
+    redis_delete(nowhere);
+    testloop_end(&f.l);
+    redisserver_end(&f.s);
+}
+
 /* --- URLs --- */
 
 static void urls(void **state) {
@@ -439,6 +466,7 @@ int main(void) {
         WITH_SERVER(a_full_server_still_invalidates),
         WITH_SERVER(the_end_is_told),
         cmocka_unit_test(a_password_and_a_database),
+        cmocka_unit_test(over_tcp),
     };
     return cmocka_run_group_tests_name("redis", tests, NULL, NULL);
 }
