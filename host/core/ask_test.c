@@ -74,8 +74,10 @@ static void set_route(json_t *o, const struct gen *g, const struct effect *e) {
 }
 
 static json_t *describe(const struct gen *g, const struct effect *e) {
+    static const char *const words[] = {
+        [EFFECT_REQUEST] = "request", [EFFECT_MESSAGE] = "message", [EFFECT_CACHE] = "cache"};
     json_t *o = json_object();
-    set_text(o, "type", e->type == EFFECT_MESSAGE ? "message" : "request");
+    set_text(o, "type", words[e->type]);
     set_text(o, "id", e->id);
     set_text(o, "requestId", e->request_id);
     set_text(o, "subject", e->subject);

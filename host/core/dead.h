@@ -13,4 +13,7 @@ struct death {
 /* Adds the INSERT of the dead letter; its id is the message's, so that a second delivery adds none.
  */
 void dead_add(struct pgconn *c, const struct task *t, const struct death *d);
+#define DEAD_REDACTED "[redacted]" /* in place of the value of a header in redactHeaders */
+/* Once it is durable: to deadSubject, if there is one. */
+void dead_tell(const struct task *t, const struct death *d);
 #endif

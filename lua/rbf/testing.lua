@@ -5,6 +5,7 @@ if not here or not host.ask then
   error("rbf.testing works inside the host: run this spec by `rbf test`, which takes busted's flags, instead of busted", 0)
 end
 
+local cache = require "rbf.testing.cache"
 local clock = require "rbf.testing.clock"
 local db = require "rbf.db"
 local define = require "rbf.define"
@@ -26,6 +27,7 @@ local real_ask, real_here = host.ask, host.here
 
 function host.ask(question, ...)
   if question == "http" then return http.answer(...) end
+  if cache[question] then return cache[question](...) end
   if question == "client.send" then
     raise("a spec has no hosts to send to: use t:mutate and t:query")
   end
@@ -86,13 +88,14 @@ T.__index = function(t, key)
   if T[key] then return T[key] end
   if views[key] then return session.state[views[key]] end
   if key == "http" then return http.http end
+  if key == "cache" then return cache.view() end
   if key == "db" then
     t.db = new_db(t)
     return t.db
   end
   if key == "context" or key == "commit" or key == "headers" then return nil end
   raise("t has no '%s'%s", tostring(key), util.did_you_mean(tostring(key),
-    { "mutate", "query", "drain", "advance", "now", "setTime", "with_context", "with_headers", "db", "http", "scheduled",
+    { "mutate", "query", "drain", "advance", "now", "setTime", "with_context", "with_headers", "db", "http", "cache", "scheduled",
       "pending", "published", "dead", "factory" }))
 end
 

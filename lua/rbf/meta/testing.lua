@@ -74,6 +74,7 @@ function TestHttp:reply(answer) end
 ---@class rbf.Testing
 ---@field db rbf.Db without savepoint; each statement stands for itself
 ---@field http rbf.TestHttp
+---@field cache table<string, any> what the cache holds, by key
 ---@field scheduled rbf.TestScheduled[] all of this spec
 ---@field pending rbf.TestScheduled[] those that have not run
 ---@field published { subject: string, payload?: any, raw?: string, headers: table<string, string> }[]

@@ -48,7 +48,9 @@ end
 function _M.take(effects)
   local state = session.state
   for _, e in ipairs(effects) do
-    if e.type == "message" then
+    if e.type == "cache" then
+      state.cache[e.subject] = nil
+    elseif e.type == "message" then
       table.insert(state.published, message(e))
     else
       local one = entry(e)

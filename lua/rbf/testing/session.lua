@@ -19,6 +19,7 @@ local function new_state()
   return {
     pending = {}, scheduled = {}, published = {}, dead = {}, finished = {}, -- see queue.lua
     replies = {}, calls = {}, unexpected = {}, -- see http.lua
+    cache = {}, -- see cache.lua
     counter = 0,
   }
 end

@@ -40,6 +40,22 @@ ops.list = base:query("jobs", {
   handler = function(r) return r.db:query("SELECT key FROM notes ORDER BY id") end,
 })
 
+ops.cached = base:query("jobs", {
+  path = "notes.cached",
+  cache = { key = function() return "notes" end, ttl = 60 },
+  handler = function(r) return { n = r.db:one("SELECT count(*) AS n FROM notes").n } end,
+})
+
+ops.change = base:mutation("jobs", {
+  path = "notes.change",
+  input = z.object { key = z.string() },
+  handler = function(r)
+    r.db:insert("notes", { key = r.input.key })
+    r.cache:invalidate "notes"
+    if r.input.key == "bad" then error "no" end
+  end,
+})
+
 ops.writes = base:query("jobs", {
   path = "notes.writes",
   handler = function(r) return r.db:one("INSERT INTO names VALUES ('q') RETURNING name") end,

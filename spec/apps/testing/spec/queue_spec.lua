@@ -46,13 +46,45 @@ describe("the scheduler", function()
     local _, err = t:mutate(notes.unplan, { input = { id = id, fail = true } })
     assert.equal(500, err.status)
     assert.scheduled(notes.add)
+    t:advance { minutes = 59 }
     assert.is_true(t:mutate(notes.unplan, { input = { id = id } }))
     assert.is_false(t:mutate(notes.unplan, { input = { id = id } }))
     assert.not_scheduled(notes.add)
     t:advance { hours = 1 }
     t:drain()
-    assert.same({ "hourly" }, keys())
+    assert.equal(0, #t.pending)
+    assert.not_equal("delayed", keys()[1])
   end)
+
+  it("does not cancel what is due", function()
+    local id = assert(t:mutate(notes.plan))
+    t:advance { hours = 1 }
+    assert.is_false(t:mutate(notes.unplan, { input = { id = id } }))
+  end)
+end)
+
+describe("the cache", function()
+  local function n() return t:query(notes.cached).n end
+
+  it("keeps answers until they expire or are invalidated", function()
+    assert.same({}, t.cache)
+    assert.equal(0, n())
+    assert.same({ notes = { n = 0 } }, t.cache)
+    t.db:insert("notes", { key = "beside" })
+    assert.equal(0, n())
+    t:advance { seconds = 59 }
+    assert.equal(0, n())
+    t:advance { seconds = 1 }
+    assert.is_nil(t.cache.notes)
+    assert.equal(1, n())
+    t:mutate(notes.change, { input = { key = "bad" } })
+    t.db:insert("notes", { key = "beside 2" })
+    assert.equal(1, n())
+    assert(t:mutate(notes.change, { input = { key = "good" } }))
+    assert.equal(3, n())
+  end)
+
+  it("begins empty", function() assert.same({}, t.cache) end)
 end)
 
 describe("drain", function()
