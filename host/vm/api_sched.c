@@ -222,17 +222,11 @@ static int l_cancel(lua_State *L) {
         if (!strcmp(e->id, id))
             last = e;
     }
-<<<<<<< HEAD
     bool own = last && last->type == EFFECT_REQUEST;
     lua_pushboolean(L, own);
     lua_pushboolean(L, own && last->request_id);
     if (own) {
-        struct effect *e = collect(c, "");
-=======
-    lua_pushboolean(L, last && last->type == EFFECT_REQUEST);
-    if (last && last->type == EFFECT_REQUEST) {
         struct effect *e = effect_new(c, "");
->>>>>>> main
         e->type = EFFECT_CANCEL;
         snprintf(e->id, sizeof e->id, "%s", id);
     }
