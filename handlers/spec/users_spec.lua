@@ -1,7 +1,7 @@
 local testing = require "rbf.testing"
 local email, users = require "email", require "users"
 
-local t = testing.load "handlers"
+local t = testing.load()
 
 describe("users.create", function()
   local ada = { email = "ada@example.com", name = "Ada" }

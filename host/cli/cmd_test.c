@@ -199,7 +199,7 @@ static void add_flags(struct call_script *s, const struct cli *c) {
         const struct cli_flag *f = &c->flags[i];
         const char *name = f->name;
         int n = (int)f->len;
-        if (n == 5 && !strncmp(name, "--app", 5))
+        if ((n == 5 && !strncmp(name, "--app", 5)) || (n == 7 && !strncmp(name, "--watch", 7)))
             continue;
         if (n == 2 && name[1] == 'o')
             name = "--output", n = 8;
@@ -243,6 +243,11 @@ int cmd_test(struct cli *c) {
     struct err err;
     if (choose_app(c))
         return 1;
+    if (cli_flag(c, "--coverage"))
+        return cli_fail(
+            "--coverage is not there yet: it needs luacov, which Debian does not package");
+    if (cli_flag(c, "--watch") && !getenv("RBF_TEST_DEPENDS"))
+        return test_watch(c);
     if (!strcmp(c->cfg.log_level, "info")) /* what handlers log is noise between results */
         log_set_level(LOG_ERROR);
     char *url = c->cfg.database_url; /* flags' or the environment's; never main.lua's */

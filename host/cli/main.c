@@ -13,7 +13,7 @@
 /* Of rbf test: busted's own, handed on to it, but for --app. */
 #define CMD_TEST_FLAGS                                                                             \
     "--app= --output= -o= --filter= --filter-out= --name= --tags= --exclude-tags= --repeat= "      \
-    "--seed= --shuffle --list --verbose -v --no-keep-going"
+    "--seed= --shuffle --list --verbose -v --no-keep-going --watch --coverage"
 
 struct command {
     const char *name;

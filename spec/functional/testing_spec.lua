@@ -47,7 +47,7 @@ describe("rbf test", function()
   it("runs the specs of the testing library", function()
     local code, out, err = rbf_test("--app", app, app .. "/spec")
     assert.equal(0, code, out .. err)
-    assert.truthy(out:find "3%d successes / 0 failures / 0 errors / 0 pending", out)
+    assert.truthy(out:find "4%d successes / 0 failures / 0 errors / 0 pending", out)
   end)
 
   it("runs the default app's example", function()
@@ -114,6 +114,36 @@ describe("rbf test", function()
     assert.equal(0, db:value "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'")
     assert.equal(0, db:value "SELECT count(*) FROM pg_database WHERE datname LIKE 'rbf\\_test\\_%'")
     db:close()
+  end)
+
+  it("--watch runs what depends on the saved file", function()
+    local folder, log = proc.temp_dir "watched", proc.scratch() .. "/watch.out"
+    proc.copy_tree("handlers", folder)
+    proc.write_file(folder .. "/alone.lua", "return {}")
+    proc.write_file(folder .. "/spec/mail_spec.lua", 'require "email"\nit("mails", function() end)')
+    local process = proc.spawn {
+      host.binary(), "test", "--watch", "-o", "TAP", "--state-dir", state, "--app", folder, out = log, err = log,
+    }
+    local seen = 0
+    local function next_run()
+      local text
+      proc.eventually(function()
+        text = proc.read_file(log):sub(seen + 1)
+        return text:find("waiting for a change", 1, true)
+      end, 30000, "a run of the specs")
+      seen = seen + #text
+      return text
+    end
+    assert.truthy(next_run():find("\n1..8\n", 1, true))
+    local function save(name)
+      local path = folder .. "/" .. name
+      proc.write_file(path, proc.read_file(path) .. "\n-- saved")
+      return next_run()
+    end
+    assert.truthy(save("users.lua"):find("\n1..7\n", 1, true))
+    assert.truthy(save("email.lua"):find("\n1..8\n", 1, true))
+    assert.truthy(save("spec/mail_spec.lua"):find("\n1..1\n", 1, true))
+    process:finish()
   end)
 
   it("names what is missing", function()

@@ -139,6 +139,7 @@ end
 --- attempt, context }.
 function _M.run(op, request, commit)
   session.use(commit)
+  require("rbf.testing.watch").uses((op.file:gsub(":%d+$", "")))
   for _ = 1, MAX_CONFLICTS do
     local ok, value, again = run_once(op, request, commit)
     local why = http.unexpected()

@@ -3,6 +3,7 @@
 local host = require "rbf.host"
 local loader = require "rbf.loader"
 local sandbox = require "rbf.sandbox"
+local watch = require "rbf.testing.watch"
 
 local real_require, load, pcall = require, load, pcall
 
@@ -15,7 +16,9 @@ local function is_ours(name) return name == "rbf" or name:find "^rbf%." end
 
 local function app_file(name)
   local path = name:gsub("%.", "/")
-  return app_files[path .. ".lua"] or app_files[path .. "/init.lua"]
+  for _, file in ipairs { path .. ".lua", path .. "/init.lua" } do
+    if app_files[file] then return file end
+  end
 end
 
 local function read(path)
@@ -51,14 +54,21 @@ local function new_require(root)
     if type(name) ~= "string" then error("require: expected a module's name", 2) end
     local by_library = asked_by_library()
     if is_ours(name) then return real_require(name) end
-    if not by_library and app_file(name) then return loader.require(name) end
+    local mine = not by_library and app_file(name)
+    if mine then
+      watch.uses(mine)
+      return loader.require(name)
+    end
     if package.loaded[name] ~= nil then return package.loaded[name] end
     if package.preload[name] then
       package.loaded[name] = package.preload[name](name) or true
       return package.loaded[name]
     end
     local path = not by_library and package.searchpath(name, own)
-    if path then return run_file(name, path, false) end
+    if path then
+      watch.uses_outside(path)
+      return run_file(name, path, false)
+    end
     path = package.searchpath(name, host.module_path)
     if path then return run_file(name, path, true) end
     local ok, module = pcall(real_require, name) -- modules in C
@@ -100,6 +110,7 @@ local function wrap_executor(core, session, executor, is_test)
       block = block or require "busted.block" (core)
       if not block.lazySetup(core.context.parent(element)) then return end
     end
+    if element.descriptor == "file" then watch.begin(element.name) end
     session.enter(element.name)
     local ok, why = pcall(executor, element)
     session.leave()
@@ -149,10 +160,11 @@ return function(_, _, args)
   package.loaded["busted.core"] = function() return adapt(core(), session) end
   local ended = {}
   os.exit = function(code) error(setmetatable({ code = code }, ended), 0) end -- luacheck: ignore
-  arg = { [0] = "rbf test", unpack(args) } -- luacheck: ignore
+  arg = { [0] = "rbf test", unpack(watch.chosen(args) or args) } -- luacheck: ignore
   local run = assert(load("local run = require 'busted.runner'; return (run({ standalone = false }))", "=rbf-test"))
   local ok, e = pcall(run)
   session.close()
+  watch.finish()
   if not ok and getmetatable(e) ~= ended then error(e, 0) end
   local code = not ok and e.code or 0
   if code == true then code = 0 elseif code == false then code = 1 end

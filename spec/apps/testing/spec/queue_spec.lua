@@ -49,7 +49,7 @@ describe("the scheduler", function()
     t:advance { minutes = 59 }
     assert.is_true(t:mutate(notes.unplan, { input = { id = id } }))
     assert.is_false(t:mutate(notes.unplan, { input = { id = id } }))
-    assert.not_scheduled(notes.add)
+    assert.not_scheduled(notes.add, { input = { key = "delayed" } })
     t:advance { hours = 1 }
     t:drain()
     assert.equal(0, #t.pending)
