@@ -5,6 +5,8 @@
  *
  *   RBF_FAILPOINT=tx.before_commit:kill#3,outbox.stored:delay=50@0.01
  *
+ * A step has its own name; the subject of an operation (jobs.users.create) is the step before each of
+ * its statements.
  * name:act, with #N the N-th time only, with @P with probability P each time, else always. Acts:
  *   kill       SIGKILL to this process
  *   stop       SIGSTOP to this process (somebody must send SIGCONT, or kill it)
