@@ -166,7 +166,9 @@ static void write_it(struct verdict *v) {
     if (v->result)
         add_result(v);
     if (v->letter)
-        dead_add(c, v->t, &(struct death){v->code, v->message, v->internal, v->traceback, v->bare});
+        dead_add(
+            c, v->t,
+            &(struct death){v->code, v->message, v->internal, v->traceback, v->bare, v->result});
     if (v->park_until)
         outbox_add_park(c, v->t, v->park_until, v->park_attempt);
     pgconn_add(c, "COMMIT", 0, NULL, 0);

@@ -84,7 +84,7 @@ local Faults = {}
 Faults.__index = Faults
 
 --- o: plan, hosts (objects of spec.support.host, changed in place), start_host(i), postgres, nats,
---- cut_nats(on), touch().
+--- touch().
 function _M.new(o)
   local self = setmetatable(o, Faults)
   self.next, self.counts, self.pending, self.stopped = 1, {}, {}, {}
@@ -216,13 +216,23 @@ function acts.nats_freeze(self, e)
   return true
 end
 
+--- Some connections are reset (this needs root, and ss of iproute2): how many were.
+local function cut_connections(port, e)
+  local rng = new_rng(e.at, "cut")
+  local code, out = proc.run { "sh", "-c", "ss -tnH state established dport = :" .. port }
+  local cut = 0
+  for own in (code == 0 and out or ""):gmatch "127%.0%.0%.1:(%d+)%s+127" do
+    if rng:chance(.6) then
+      code, out = proc.run { "ss", "-KtnH", "sport", "=", ":" .. own, "dport", "=", ":" .. port }
+      cut = cut + (code == 0 and out:find "%d" and 1 or 0)
+    end
+  end
+  return cut > 0
+end
+
 function acts.nats_cut(self, e)
   if self.nats_away then return false end
-  self.cut_nats(true)
-  self:after(60 + e.ms / 10, function()
-    self.cut_nats(false)
-  end)
-  return true
+  return cut_connections(self.nats.port, e)
 end
 
 function acts.reload(self, e)

@@ -19,6 +19,7 @@ local check = require "tests.chaos.checker"
 
 local plan = faults.draw(seed, seconds, HOSTS)
 local phase = "start"
+local result = { seed = seed, aging = plan.aging, ended = 0 }
 
 -- ---------------------------------------------------------------- servers
 
@@ -40,18 +41,10 @@ local function new_servers()
   end
   postgres.postmaster = postgres.process.pid
   postgres.cmdline = proc.read_file("/proc/" .. postgres.process.pid .. "/cmdline")
-  local conf = proc.temp_dir "natsconf" .. "/nats.conf"
-  proc.write_file(conf, "max_connections: 10000\n")
-  local nats = servers.new_nats { "-c", conf }
-  return postgres, nats, conf
+  return postgres, servers.new_nats()
 end
 
-local postgres, nats, conf = new_servers()
-
-local function cut_nats(on)
-  proc.write_file(conf, ("max_connections: %d\n"):format(on and 1 or 10000))
-  nats.process:kill "HUP"
-end
+local postgres, nats = new_servers()
 
 -- ---------------------------------------------------------------- hosts
 
@@ -108,13 +101,24 @@ local load = new_load {
 }
 
 local act = faults.new {
-  plan = plan, hosts = hosts, start_host = start_host, postgres = postgres, nats = nats, cut_nats = cut_nats, touch = touch,
+  plan = plan, hosts = hosts, start_host = start_host, postgres = postgres, nats = nats, touch = touch,
 }
 
 local function wait_for_streams()
   proc.eventually(function()
     return stage.client:stream_of(stage:subject("jobs", "x")) and stage.client:stream_of(stage:subject("events", "x"))
   end, 20000, "the streams")
+end
+
+--- What an init system does.
+local function revive(i)
+  if hosts[i].process:alive() or act.restarting then return end
+  result.ended = result.ended + 1
+  act.restarting = true
+  act:after(300, function()
+    act.restarting = nil
+    start_host(i)
+  end)
 end
 
 local function storm()
@@ -125,6 +129,7 @@ local function storm()
   if plan.poison then load:poison() end
   while proc.now_ms() < began + seconds * 1000 do
     act:step(began)
+    for i = 1, HOSTS do revive(i) end
     load:step(began, RATE)
     reap_commands()
     stage.client:pump(4)
@@ -157,13 +162,21 @@ local function pump_commands()
   end, 20000, "commands to end")
 end
 
+-- A server that was killed may bring acked messages back and leave them in the stream, where no
+-- consumer gets them any more.
+local function open_messages()
+  local messages, _, open = stage:stored("jobs", "events")
+  local counts = act.counts
+  return (counts.nats_kill or counts.nats_freeze or counts.nats_restart) and open or messages
+end
+
 local function settled()
   local messages, rows
   local quiet = 0
   proc.eventually(function()
     stage.client:pump(1)
     reap_commands()
-    messages = stage:stored("jobs", "events")
+    messages = open_messages()
     rows = stage:count "rbf_outbox"
     quiet = (messages == 0 and rows == 0 and #commands == 0) and quiet + 1 or 0
     return quiet == 3
@@ -229,7 +242,6 @@ local function asan_reports()
   end
 end
 
-local result = { seed = seed, aging = plan.aging }
 
 local function judge()
   local verdict = check { db = stage.db, load = load, aging = plan.aging, initial = 6000 }
