@@ -25,6 +25,8 @@ static const struct row rows[] = {
      true, "URL", "PostgreSQL, like postgres://user@host/db"},
     {"natsUrl", "nats-url", "NATS_URL", CONFIGVAL_NATS_URL, AT(nats_url), NULL, 0, 0, true, "URL",
      "NATS, like nats://host:4222"},
+    {"redisUrl", "redis-url", "REDIS_URL", CONFIGVAL_REDIS_URL, AT(redis_url), NULL, 0, 0, true,
+     "URL", "Redis for the cache, like redis://host:6379; else it is in each worker"},
     {"namespace", "namespace", "RBF_NAMESPACE", CONFIGVAL_NAME, AT(namespace_), "default", 0, 0,
      true, "NAME", "keeps apps in one database apart"},
     {"subjectPrefix", "subject-prefix", "RBF_SUBJECT_PREFIX", CONFIGVAL_PREFIX, AT(subject_prefix),
@@ -39,6 +41,11 @@ static const struct row rows[] = {
      "DIR", "where rbf dev keeps its servers' data"},
     {"replyPrefixes", "reply-prefixes", "RBF_REPLY_PREFIXES", CONFIGVAL_PREFIXES,
      AT(reply_prefixes), "", 0, 0, true, "A.,B.", "subjects replies may go to besides inboxes"},
+    {"redactHeaders", "redact-headers", "RBF_REDACT_HEADERS", CONFIGVAL_TEXT, AT(redact_headers),
+     "authorization,proxy-authorization,cookie,x-api-key", 0, 0, true, "A,B",
+     "headers whose values dead letters do not keep; none"},
+    {"deadSubject", "dead-subject", "RBF_DEAD_SUBJECT", CONFIGVAL_TEXT, AT(dead_subject), NULL, 0,
+     0, true, "SUBJECT", "gets a message for each dead letter"},
     {"httpCaFile", "http-ca-file", "RBF_HTTP_CA_FILE", CONFIGVAL_TEXT, AT(http_ca_file), NULL, 0, 0,
      true, "FILE", "CAs (PEM) that rbf.http trusts instead of the system's"},
     {"workers", "workers", "RBF_WORKERS", CONFIGVAL_INT, AT(workers), "1", 1, 256, true, "N",
@@ -64,6 +71,8 @@ static const struct row rows[] = {
      "5s", 1, DAY_MS, true, "TIME", "age of a due outbox row before the sweeper takes it"},
     {"maxRpcWaiting", "max-rpc-waiting", "RBF_MAX_RPC_WAITING", CONFIGVAL_INT, AT(max_rpc_waiting),
      "1000", 1, 1000000, true, "N", "plain requests a worker has in hand; above it 503"},
+    {"cacheBytes", "cache-bytes", "RBF_CACHE_BYTES", CONFIGVAL_INT, AT(cache_bytes), "67108864", 0,
+     (int64_t)1 << 40, true, "N", "memory of the cache in each worker; 0 for none"},
     {"sweeper", "sweeper", "RBF_SWEEPER", CONFIGVAL_BOOL, AT(sweeper), "1", 0, 0, true, NULL,
      "publish what is due or was left behind, purge what is old"},
     {"resultsRetention", "results-retention", "RBF_RESULTS_RETENTION", CONFIGVAL_DURATION,
@@ -285,6 +294,8 @@ static const struct row *row_by_lua_name(const char *name) {
         name = "databaseUrl";
     else if (strcmp(name, "nats") == 0)
         name = "natsUrl";
+    else if (strcmp(name, "redis") == 0)
+        name = "redisUrl";
     for (size_t i = 0; i < N_ROWS; i++)
         if (rows[i].in_main_lua && strcmp(rows[i].name, name) == 0)
             return &rows[i];
@@ -292,8 +303,8 @@ static const struct row *row_by_lua_name(const char *name) {
 }
 
 static int unknown_option(const char *name, struct err *err) {
-    const char *names[N_ROWS + 5] = {"db", "nats", "context", "queues"};
-    size_t k = 4;
+    const char *names[N_ROWS + 6] = {"db", "nats", "redis", "context", "queues"};
+    size_t k = 5;
     for (size_t i = 0; i < N_ROWS; i++)
         if (rows[i].in_main_lua)
             names[k++] = rows[i].name;

@@ -14,6 +14,7 @@ struct config {
     char *app_dir;        /* positional; "handlers" */
     char *database_url;   /* --database-url, DATABASE_URL, main.lua db; NULL: missing */
     char *nats_url;       /* --nats-url, NATS_URL, main.lua nats; NULL: missing */
+    char *redis_url;      /* --redis-url, REDIS_URL, main.lua redis; NULL: in the process */
     char *namespace_;     /* --namespace, RBF_NAMESPACE; "default" */
     char *subject_prefix; /* --subject-prefix, RBF_SUBJECT_PREFIX; "" or ends with a dot */
     char *queues;         /* --queues a,b, RBF_QUEUES: only these; NULL: all */
@@ -21,6 +22,8 @@ struct config {
     char *log_format;     /* --log-format json|pretty, RBF_LOG_FORMAT; NULL: by terminal */
     char *state_dir;      /* --state-dir, RBF_STATE_DIR: of rbf dev; NULL: .rbf in the folder */
     char *http_ca_file;   /* --http-ca-file, RBF_HTTP_CA_FILE: instead of the system's; NULL */
+    char *redact_headers; /* --redact-headers a,b, RBF_REDACT_HEADERS: not kept in dead letters */
+    char *dead_subject;   /* --dead-subject S, RBF_DEAD_SUBJECT: told of each dead letter; NULL */
     char *reply_prefixes; /* --reply-prefixes a.,b., RBF_REPLY_PREFIXES: besides inboxes; "" */
     int64_t workers;      /* --workers, RBF_WORKERS; 1 */
     int64_t connections;  /* --connections, RBF_CONNECTIONS: to PostgreSQL, each worker; 16 */
@@ -33,6 +36,7 @@ struct config {
     int64_t retry_max_ms;        /* --retry-max 5m, RBF_RETRY_MAX */
     int64_t orphan_after_ms;     /* --orphan-after 5s, RBF_ORPHAN_AFTER: sweeper, rows due now */
     int64_t max_rpc_waiting;     /* --max-rpc-waiting, RBF_MAX_RPC_WAITING; 1000, each worker */
+    int64_t cache_bytes;         /* --cache-bytes, RBF_CACHE_BYTES: in each worker; 64 MiB */
     int64_t cron_lease_ms;       /* --cron-lease 30s, RBF_CRON_LEASE */
     bool cron;                   /* --no-cron, RBF_CRON=0; true */
     bool sweeper;                /* --no-sweeper, RBF_SWEEPER=0; true */
@@ -60,7 +64,7 @@ int config_from_flags(struct config *c, int *argc, char **argv, struct err *err)
  * config does not know, "--apply --id=" ("=": it takes a value). A "--" is the last of them. */
 int config_leading(int argc, char *const *argv, const char *own);
 /* The options main.lua gave to createBackend, as a JSON object of scalars (db, nats, namespace,
- * subjectPrefix, … : the names of the rows, "db" and "nats" standing for the two URLs). */
+ * subjectPrefix, … : the names of the rows, "db", "nats" and "redis" standing for the URLs). */
 int config_from_main_lua(struct config *c, const char *json, size_t n, struct err *err);
 /* Puts what flags and environment set into the environment, for the workers (no secret then stands
  * in a process's arguments). */

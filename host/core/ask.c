@@ -3,7 +3,8 @@
 #include <string.h>
 
 static const struct ask *const all[] = {
-    &ask_sleep, &ask_namespace, &ask_client_send, &ask_client_wait, &ask_http,
+    &ask_sleep, &ask_namespace, &ask_client_send, &ask_client_wait,
+    &ask_http,  &ask_cache_get, &ask_cache_set,   &ask_cache_invalidate,
 };
 
 const struct ask *ask_find(const char *name) {

@@ -15,6 +15,7 @@ struct ask {
 };
 
 extern const struct ask ask_sleep, ask_namespace, ask_http;
+extern const struct ask ask_cache_get, ask_cache_set, ask_cache_invalidate;
 extern const struct ask ask_client_send, ask_client_wait;
 
 /* NULL when there is no such question. */

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/dead.h"
 #include "base/id.h"
+#include "base/jsonval.h"
 #include <ctype.h>
 #include <inttypes.h>
 #include <string.h>
+#include <strings.h>
 
 static void put_hex(struct buf *out, const char *p, size_t n) {
     static const char digits[] = "0123456789abcdef";
@@ -56,13 +58,51 @@ static void fingerprint(const struct death *d, char out[13]) {
     buf_free(&b);
 }
 
+/* names: "authorization,cookie". */
+static bool named(const char *names, const char *name) {
+    size_t n = strlen(name);
+    for (const char *p = names; *p; p += strcspn(p, ",") + (p[strcspn(p, ",")] == ','))
+        if (strcspn(p, ",") == n && !strncasecmp(p, name, n))
+            return true;
+    return false;
+}
+
+/* Tables are read by more people than messages are. */
+static void put_headers(struct buf *out, const struct task *t) {
+    struct hdrs kept = {0};
+    for (size_t i = 0; i < t->msg->hdrs.n; i++) {
+        const struct hdr *h = &t->msg->hdrs.v[i];
+        bool secret = named(t->h->cfg->redact_headers, h->name);
+        hdrs_add(&kept, h->name, secret ? DEAD_REDACTED : h->value);
+    }
+    hdrs_to_json(&kept, out);
+    hdrs_free(&kept);
+}
+
+/* Core publish: who listens hears it, and the letter itself is in the table. */
+void dead_tell(const struct task *t, const struct death *d) {
+    const char *subject = t->h->cfg->dead_subject;
+    struct buf body = {0};
+    if (!subject)
+        return;
+    buf_puts(&body, "{\"subject\":");
+    (void)!jsonval_put_string(&body, t->path, strlen(t->path), NULL);
+    buf_puts(&body, ",\"requestId\":");
+    (void)!jsonval_put_string(&body, t->env.id, strlen(t->env.id), NULL);
+    buf_puts(&body, ",\"error\":");
+    envelope_error_body(&body, d->code, d->message, NULL);
+    buf_printf(&body, ",\"attempts\":%d}", t->env.attempt);
+    (void)!bus_publish(t->h->bus, subject, NULL, NULL, body.p, body.len, NULL);
+    buf_free(&body);
+}
+
 void dead_add(struct pgconn *c, const struct task *t, const struct death *d) {
     struct buf name = {0}, headers = {0}, payload = {0}, seen = {0};
     char id[ID_TEXT], print[13], attempts[12];
     task_message_name(t, &name);
     id_v5(name.p, name.len, id);
     fingerprint(d, print);
-    hdrs_to_json(&t->msg->hdrs, &headers);
+    put_headers(&headers, t);
     put_hex(&payload, t->msg->data, t->msg->len);
     put_first_seen(&seen, t);
     snprintf(attempts, sizeof attempts, "%d", t->env.attempt);

@@ -15,4 +15,7 @@ struct death {
  * One that dies anew (it was replayed, while its message was still to come once more) is open
  * again. */
 void dead_add(struct pgconn *c, const struct task *t, const struct death *d);
+#define DEAD_REDACTED "[redacted]" /* in place of the value of a header in redactHeaders */
+/* Once it is durable: to deadSubject, if there is one. */
+void dead_tell(const struct task *t, const struct death *d);
 #endif

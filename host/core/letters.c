@@ -2,6 +2,7 @@
 #include "core/letters.h"
 #include "base/id.h"
 #include "base/jsonval.h"
+#include "core/dead.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -61,7 +62,7 @@ static bool read_payload(const char *hex, struct buf *json) {
     "     'RBF-Request-Id' THEN 'message' ELSE 'request' END, l.subject, $3::jsonb,"               \
     "   COALESCE((SELECT jsonb_object_agg(key, value) FROM jsonb_each(l.headers) WHERE lower(key)" \
     "     NOT IN ('reply-to', 'expires-at', 'target-at', 'nats-msg-id', 'request-id')"             \
-    "     AND lower(key) NOT LIKE 'rbf-%'), '{}')"                                                 \
+    "     AND lower(key) NOT LIKE 'rbf-%' AND value <> '\"" DEAD_REDACTED "\"'), '{}')"            \
     "     || jsonb_build_object('RBF-Request-Id', l.request_id), " NOW                             \
     "   FROM l WHERE NOT EXISTS (SELECT FROM rbf_results r WHERE r.namespace = l.namespace"        \
     "     AND r.request_id = l.request_id AND r.status = 200) RETURNING 1)"                        \

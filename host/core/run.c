@@ -231,6 +231,8 @@ void run_start(struct run *r, struct host *h, struct gen *g, const struct call_r
     r->deadline_ms = clock_mono_ms() + timeout_ms;
     r->call = call_new(g, req);
     list_push(&h->runs, &r->node);
+    if (lazy)
+        cache_begin(h->cache, &r->reader, g->version);
     step(r, call_start(r->call));
 }
 
@@ -239,6 +241,7 @@ void run_close(struct run *r) {
         pgpool_forget(r->h->pool, &r->waiter);
     list_remove(&r->node);
     stop_asking(r);
+    cache_end(r->h->cache, &r->reader);
     call_delete(r->call);
     r->call = NULL;
     failure_free(&r->own);

@@ -98,6 +98,8 @@ static void conclude(struct verdict *v) {
     s->expired += told && v->status == 410;
     s->refused += told && v->status != 410;
     log_verdict(v);
+    if (v->letter)
+        dead_tell(t, &(struct death){v->code, v->message, v->internal, v->traceback, v->bare});
     if (v->reply)
         task_reply_error(t, v->status, v->code, v->message, v->details);
     if (v->park_until)

@@ -136,7 +136,7 @@ static enum call_event ask(struct call *c) {
 static enum call_event step(struct call *c, int nargs) {
     struct vm *vm = c->gen->vm;
     vm->current = c;
-    memory_enter(&vm->memory);
+    memory_enter(&vm->memory, vm->L);
     watchdog_enter(vm, c->coro->co, vm->limit_ms);
     int rc = lua_resume(c->coro->co, nargs);
     watchdog_leave();

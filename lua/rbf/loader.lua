@@ -60,9 +60,15 @@ local function check_cycle(path)
   end
 end
 
---- Errors without a place get the file's name.
+--- Errors without a place get the file's name. Whatever was raised is text from here on: the host
+--- would ask an object for it where nothing protects or watches.
 local function raise(path, e)
-  if type(e) == "string" and not host.placed(e) then e = host.shown(path) .. ": " .. e end
+  if type(e) ~= "string" then
+    local mt = getmetatable(e)
+    local ok, text = pcall(type(mt) == "table" and mt.__tostring or type, e)
+    e = ok and text ~= type(e) and tostring(text) or ("the error is a %s where a string was expected"):format(type(e))
+  end
+  if not host.placed(e) then e = host.shown(path) .. ": " .. e end
   error(e, 0)
 end
 

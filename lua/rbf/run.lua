@@ -1,5 +1,6 @@
 --- One run of an operation: middleware, input, handler, output. The host calls it as a coroutine.
 local host = require "rbf.host"
+local cache = require "rbf.cache"
 local context = require "rbf.context"
 local db = require "rbf.db"
 local errors = require "rbf.errors"
@@ -78,6 +79,7 @@ function _M.run(number, input, params, msg, middleware_only)
   if op.on_error[1] then host.keep(r) end
   local database = db.new(op.type)
   r.db = database
+  r.cache = cache.of(op.type)
   if op.type == "mutation" then r.scheduler = scheduler end
   hooks.before(op, r)
   if middleware_only then
@@ -85,6 +87,8 @@ function _M.run(number, input, params, msg, middleware_only)
     return
   end
   r.input = check_input(op, input)
+  local key = op.cache and not database.doomed and cache.key(op, r)
+  if key and cache.answer(key) then return end
   local result = op.handler(r)
   check_doomed(database)
   if op.after[1] then
@@ -92,6 +96,7 @@ function _M.run(number, input, params, msg, middleware_only)
     check_doomed(database)
   end
   check_output(op, result)
+  if key then cache.keep(op, key) end
 end
 
 --- The onError hooks, after the rollback. r: what the run had kept; nil when it did not begin.

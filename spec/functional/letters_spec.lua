@@ -54,6 +54,24 @@ describe("rbf", function()
     return tostring(stage.db:value "SELECT COALESCE(string_agg(status::text, ' '), '') FROM rbf_results")
   end
 
+  it("does not keep secrets in dead letters, tells who listens, and replays without them", function()
+    stage.hosts[1]:stop()
+    stage:start { args = { "--dead-subject", stage.prefix .. "dead" } }
+    local sub = stage.client:subscribe(stage.prefix .. "dead")
+    store("mark", '"a"', "ra", { AUTHORIZATION = "Bearer s3cret", ["X-Kept"] = "yes" })
+    await_letters(1)
+    local headers = cjson.decode(stage.db:value "SELECT headers FROM rbf_dead_letters")
+    assert.equal("[redacted]", headers.AUTHORIZATION)
+    assert.equal("yes", headers["X-Kept"])
+    local notice = cjson.decode(stage.client:next(sub, 10000).raw)
+    assert.same({ requestId = "ra", attempts = 1, subject = stage:subject("jobs", "mark"),
+      error = { code = "NOT_YET", message = "not yet" } }, notice)
+    stage.db:exec "UPDATE rbf_dead_letters SET replayed_at = NULL"
+    said("1 sent again", "job:replay", "ra")
+    await_letters(2)
+    assert.is_nil(stage.db:value("SELECT headers->>'AUTHORIZATION' FROM rbf_dead_letters ORDER BY died_at DESC LIMIT 1"))
+  end)
+
   describe("job:replay", function()
     it("runs a letter again under its request id, once, without the first try's headers", function()
       store("mark", '"a"', "ra", { ["X-Kept"] = "yes", ["Expires-At"] = "99999999999999" })

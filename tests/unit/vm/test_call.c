@@ -352,6 +352,7 @@ static void endless(void **state) {
         "\ncoroutine.wrap(function() while true do end end)()",
         "\nlocal t = setmetatable({}, { __index = function() while true do end end }) return t.x",
         "\nfor _ = 1, 1e9 do z.string():min(2):safeParse('ab') end",
+        "\nerror(setmetatable({}, { __tostring = function() while true do end end }))",
     };
     alarm(60); /* else the test would hang */
     gen_limit(60, 0);
@@ -418,6 +419,24 @@ static void memory(void **state) {
     }
 }
 
+/* What it ate is garbage once it is over: until there is a new state, others work in the old one.
+ */
+static void memory_spent(void **state) {
+    gen_limit(1000, 20 << 20);
+    struct gen *g = vmtest_app(
+        "base:mutation('jobs', { path = 'op', input = z.any(), handler = function(r) local t = {} "
+        "for i = 1, r.input do t[i] = ('x'):rep(1000) .. i end end })");
+    gen_limit(1000, 0);
+    struct vmtest t = {0};
+    vmtest_run(&t, g, "jobs.op", "10000000");
+    assert_int_equal(t.event, CALL_FAILED);
+    vmtest_end(&t);
+    assert_true(g->spent);
+    for (int i = 0; i < 50; i++)
+        vmtest_expect(g, "1000", "null");
+    gen_unref(g);
+}
+
 /* Garbage is not what is meant; what is kept is. */
 static void memory_kept(void **state) {
     gen_limit(1000, 20 << 20);
@@ -458,15 +477,16 @@ static void interleaved(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(request),    cmocka_unit_test(context),
-        cmocka_unit_test(middleware), cmocka_unit_test(middleware_fails),
-        cmocka_unit_test(input),      cmocka_unit_test(output),
-        cmocka_unit_test(failures),   cmocka_unit_test(failed_with),
-        cmocka_unit_test(traceback),  cmocka_unit_test(statement),
-        cmocka_unit_test(effects),    cmocka_unit_test(refused_effects),
-        cmocka_unit_test(coroutines), cmocka_unit_test(interleaved),
-        cmocka_unit_test(memory),     cmocka_unit_test(memory_kept),
-        cmocka_unit_test(endless),    cmocka_unit_test(patient),
+        cmocka_unit_test(request),     cmocka_unit_test(context),
+        cmocka_unit_test(middleware),  cmocka_unit_test(middleware_fails),
+        cmocka_unit_test(input),       cmocka_unit_test(output),
+        cmocka_unit_test(failures),    cmocka_unit_test(failed_with),
+        cmocka_unit_test(traceback),   cmocka_unit_test(statement),
+        cmocka_unit_test(effects),     cmocka_unit_test(refused_effects),
+        cmocka_unit_test(coroutines),  cmocka_unit_test(interleaved),
+        cmocka_unit_test(memory),      cmocka_unit_test(memory_spent),
+        cmocka_unit_test(memory_kept), cmocka_unit_test(endless),
+        cmocka_unit_test(patient),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
