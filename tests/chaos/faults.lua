@@ -36,8 +36,8 @@ local POINTS = {
   { "settle.written", { "kill@0.15", "delay=20@0.3" } },
   { "cron.before_claim", { "error@0.3", "kill@0.2" } },
   { "cron.after_claim", { "error@0.3", "kill@0.3" } },
-  { "reload.built", { "kill@0.3", "delay=50" } },
-  { "reload.before_live", { "kill@0.3", "delay=50" } },
+  { "reload.built", { "kill#2", "delay=50" } },
+  { "reload.before_live", { "kill#2", "delay=50" } },
 }
 _M.points = {}
 for i, point in ipairs(POINTS) do _M.points[i] = point[1] end
