@@ -119,6 +119,7 @@ describe("a message that comes once more, as its ack was lost,", function()
   local function store(data, headers, table_name)
     one = trial "task.before_ack:error#1"
     headers["Request-Id"] = "r"
+    one.stage.hosts[1]:await_ready()
     one.stage.client:store { subject = one.stage:subject("jobs", "users.create"), data = data, headers = headers }
     proc.eventually(function()
       return one.stage:count(table_name) == 1

@@ -7,7 +7,7 @@ local pg = require "spec.support.pg"
 local servers = require "spec.support.servers"
 
 local seed, seconds, binary, result_path = tonumber(arg[1]), tonumber(arg[2]), arg[3], arg[4]
-local HOSTS, RATE, SETTLE_MS = 2, 110, 45000
+local HOSTS, RATE, SETTLE_MS = 2, 110, 150000
 
 require("ffi").cdef "int setenv(const char *name, const char *value, int overwrite);"
 require("ffi").C.setenv("RBF_BIN", binary, 1)
