@@ -32,7 +32,7 @@ local POINTS = {
   { "outbox.before_delete", { "kill@0.05", "delay=30@0.2" } },
   { "sweeper.found", { "kill@0.05", "delay=60@0.2" } },
   { "sweeper.published", { "kill@0.08", "delay=60@0.2" } },
-  { "settle.before_write", { "kill@0.15", "delay=20@0.3" } },
+  { "settle.before_write", { "kill@0.25", "delay=20@0.3" } },
   { "settle.written", { "kill@0.15", "delay=20@0.3" } },
   { "cron.before_claim", { "error@0.3", "kill@0.2" } },
   { "cron.after_claim", { "error@0.3", "kill@0.3" } },

@@ -10,8 +10,8 @@ local ACCOUNTS = 6
 
 -- What is sent, and how often.
 local OPS = {
-  transfer = 46, draw = 6, audit = 1, total = 4, plan = 12, cancel = 9, flaky = 5, broken = 3, refuse = 2,
-  invalid = 2, expired = 2, delayed = 5, conflict = 2,
+  transfer = 46, draw = 6, audit = 1, total = 4, plan = 12, cancel = 9, flaky = 5, broken = 3, refuse = 4,
+  invalid = 3, expired = 2, delayed = 5, conflict = 2,
 }
 
 local SUBJECTS = {
