@@ -35,7 +35,8 @@ int cmd_check(struct cli *c);
 int cmd_types(struct cli *c);
 int cmd_exec(struct cli *c);
 int cmd_test(struct cli *c);
-/* rbf test --watch: runs `rbf test` again at each change below the app's folder; ends by a signal. */
+/* rbf test --watch: runs `rbf test` again at each change below the app's folder; ends by a signal.
+ */
 int test_watch(struct cli *c);
 int cmd_worker(struct cli *c); /* for the supervisor only */
 
