@@ -145,6 +145,7 @@ static void send_statement(struct run *r) {
                r->describing ? PGADD_DESCRIBE : 0);
     pgconn_sync(r->conn);
     (void)FAILPOINT("run.statement");
+    (void)FAILPOINT(r->req->subject); /* one operation's: "jobs.users.create" */
     r->waiting_sql = true;
     pgconn_send(r->conn, on_statement, r);
 }

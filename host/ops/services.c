@@ -56,7 +56,7 @@ static int write_dev_json(struct services *s, const struct services_options *o, 
 struct services *services_start(const struct services_options *o, struct err *err) {
     struct services *s = xcalloc(1, sizeof *s);
     s->throwaway = o->throwaway;
-    if (statedir_open(&s->dir, o->state_dir, err) != 0) {
+    if (statedir_open(&s->dir, o->state_dir, o->app_dir, err) != 0) {
         free(s);
         return NULL;
     }
