@@ -179,7 +179,8 @@ int letters_discard(struct pgsync *s, const char *ns, const struct letter_choice
                    choice(ns, which, params), discarded, err);
 }
 
-/* READ COMMITTED: a row whose lock the sweeper holds is waited for and looked at again. */
+/* READ COMMITTED: a row whose lock the sweeper holds is waited for and looked at again. The message
+ * that a parked row was made of may come once more, if its ack was lost: it finds its outcome. */
 int letters_cancel(struct pgsync *s, const char *ns, const char *id, bool *cancelled,
                    struct err *err) {
     char named[ID_TEXT];
@@ -188,7 +189,11 @@ int letters_cancel(struct pgsync *s, const char *ns, const char *id, bool *cance
     int rc = counted(s,
                      "WITH gone AS (DELETE FROM rbf_outbox WHERE namespace = $1 AND type ="
                      " 'request' AND target_at > " NOW " AND (id::text = lower($2) OR id::text ="
-                     " $3 OR headers->>'RBF-Request-Id' = $2) RETURNING 1)"
+                     " $3 OR headers->>'RBF-Request-Id' = $2) RETURNING *), told AS (INSERT INTO"
+                     " rbf_results (namespace, request_id, requested_path, requested_input, data,"
+                     " status) SELECT namespace, headers->>'RBF-Request-Id', path, data::text,"
+                     " '{\"code\": \"ABORTED\", \"message\": \"it was cancelled\"}', 499 FROM gone"
+                     " WHERE headers ? 'RBF-First-Seen' ON CONFLICT DO NOTHING)"
                      " SELECT count(*) FROM gone",
                      (const char *const[]){ns, id, named}, &n, err);
     *cancelled = n > 0;

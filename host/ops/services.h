@@ -18,6 +18,7 @@ struct services_options {
     const char *app_dir;        /* whose data it is; goes into dev.json; NULL: "" */
     const char *namespace_;     /* only goes into dev.json; NULL: "default" */
     const char *subject_prefix; /* likewise; NULL: "" */
+    bool postgres_only;         /* no NATS, and nobody finds us (dev.json) */
     bool throwaway;             /* services_stop() removes state_dir and all data */
 };
 

@@ -136,6 +136,13 @@ function methods:cancel(id)
   if not own then own, is_named = checked_or_false(host.cancel(named)) end
   -- under an id of its own it may have been pending already: then it is that one which would run
   if own and not is_named then return true end
+  local gone, there = _M.delete_rows(row, named)
+  return gone or own and not there
+end
+
+--- Deletes a row that is not due, by either id: was there one, and is there one that stays? (`rbf
+--- test` has its own.)
+function _M.delete_rows(row, named)
   local _, namespace = host.ask "namespace"
   local ok, message, sqlstate = host.sql(cancel_row, namespace, row, named)
   if ok == nil then
@@ -144,7 +151,7 @@ function methods:cancel(id)
     error(errors.sql(message, sqlstate), 0)
   end
   local found = host.row()
-  return found.gone or own and not found.there
+  return found.gone, found.there
 end
 
 local Raw = { __name = "rbf.raw" }
