@@ -357,7 +357,7 @@ void gateway_drain(struct gateway *g) {
     struct err err;
     g->draining = true;
     list_each(&g->patterns, it) bus_sub_switch(container_of(it, struct pattern, node)->sub, false);
-    if (!bus_echo(g->h->bus, 1000, on_quiet, g, &err))
+    if (!bus_echo(g->h->bus, GATEWAY_WAIT_MS, on_quiet, g, &err))
         g->quiet = true;
 }
 

@@ -148,11 +148,14 @@ static void on_echo(const struct bus_msg *msg, const struct err *err, void *arg)
     stop(arg);
 }
 
-/* What the server sent before it read our last word has been given back by then. */
+/* What the server sent before it read our last word has been given back by then. Worth some waiting
+ * where there is time: what is lost on its way now comes again after the ack wait only. */
 static void say_last_word(struct worker *w) {
     struct err err;
+    int64_t left = (int64_t)(w->drain_deadline_ms - clock_mono_ms());
+    int wait = left < 1000 ? 1000 : left > 5000 ? 5000 : (int)left;
     w->echo_sent = true;
-    if (!bus_up(w->h.bus) || !bus_echo(w->h.bus, 1000, on_echo, w, &err))
+    if (!bus_up(w->h.bus) || !bus_echo(w->h.bus, wait, on_echo, w, &err))
         stop(w);
 }
 

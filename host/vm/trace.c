@@ -73,9 +73,17 @@ bool trace_placed(const struct vm *vm, const char *text) {
     return *text == ':';
 }
 
+/* A handler that calls itself without end has tens of thousands of frames, and finding the n-th
+ * takes n steps: all of them took a second, and half a megabyte in the dead letter. */
+#define MAX_LEVELS 100
+
 void trace_back(const struct vm *vm, lua_State *L, struct buf *out) {
     lua_Debug ar;
     for (int level = 0; lua_getstack(L, level, &ar); level++) {
+        if (level == MAX_LEVELS) {
+            buf_printf(out, "%s…", out->len ? "\n" : "");
+            return;
+        }
         lua_getinfo(L, "Snl", &ar);
         const struct vm_file *f = ar.currentline > 0 ? file_of(vm, ar.source) : NULL;
         if (!f)

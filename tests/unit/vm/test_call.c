@@ -114,6 +114,18 @@ static void input(void **state) {
     gen_unref(g);
 }
 
+/* Its traceback ends early: the frames are all the same. */
+static void deep(void) {
+    struct gen *g = vmtest_handler("local function f() return 1 + f() end return f()");
+    struct vmtest t = {0};
+    vmtest_run(&t, g, "jobs.op", NULL);
+    assert_non_null(strstr(t.call->failure.traceback, "app.lua:1: in 'f'\n"));
+    assert_non_null(strstr(t.call->failure.traceback, "\n…"));
+    assert_true(strlen(t.call->failure.traceback) < 4000);
+    vmtest_end(&t);
+    gen_unref(g);
+}
+
 static void output(void **state) {
     struct gen *g =
         vmtest_app("base:mutation('jobs', { path = 'op', output = z.object { id = z.string() }, "
@@ -137,6 +149,7 @@ static void failures(void **state) {
     vmtest_fails("error('plain', 0)", FAIL_ERROR, "/srv/app/app.lua:1: plain");
     vmtest_fails("return error('tail', 0)", FAIL_ERROR, "/srv/app/app.lua:1: tail");
     vmtest_fails("local function f() return 1 + f() end f()", FAIL_ERROR, "stack overflow");
+    deep();
     vmtest_fails("rbf.fail 'x'", FAIL_ERROR, "rbf.fail takes a table");
     vmtest_fails("rbf.fail { status = 200 }", FAIL_ERROR,
                  "status must be a whole number from 400 to 599");
