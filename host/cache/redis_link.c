@@ -10,6 +10,7 @@
 
 #define FIRST_PAUSE_MS 50
 #define LONGEST_PAUSE_MS 2000
+#define GRACE_MS 10
 
 struct redis_link {
     uv_loop_t *loop;
@@ -18,11 +19,13 @@ struct redis_link {
     redisAsyncContext *ac; /* NULL: none now */
     uv_timer_t timer;      /* while there is a connection its deadlines, else the pause */
     uv_getaddrinfo_t lookup;
+    unsigned lookups;
     bool looking_up, up, closing;
     bool told_away; /* in the log */
     bool told_refused;
     uint64_t setup_ends_ms;
     uint64_t pause_ms;
+    bool overdue;     /* an answer was, when last looked at, and nothing has come since */
     struct list sent; /* struct sent.node: in order, so the first is the oldest */
     char run_id[48];
     char sha[REDIS_SCRIPTS_MAX][48];
@@ -97,6 +100,7 @@ static void on_reply(redisAsyncContext *ac, void *reply, void *arg) {
     struct sent *s = arg;
     struct redis_link *l = s->l;
     const redisReply *r = reply;
+    l->overdue = false;
     list_remove(&s->node);
     s->cb(r, s->arg);
     free(s);
@@ -145,21 +149,28 @@ bool redis_link_eval(struct redis_link *l, int script, const struct redis_args *
 
 /* --- deadlines, and the pause --- */
 
+static bool is_overdue(const struct redis_link *l, uint64_t now) {
+    if (!l->up)
+        return now >= l->setup_ends_ms;
+    const struct list *first = l->sent.next;
+    return first != &l->sent && now >= container_of(first, struct sent, node)->deadline_ms;
+}
+
+/* Timers come before what can be read: if it was this process that had no time, the answer is there
+ * and only has to be taken. So an overdue one is looked at twice. */
 static void on_timer(uv_timer_t *timer) {
     struct redis_link *l = timer->data;
-    uint64_t now = clock_mono_ms();
+    bool overdue = l->ac && is_overdue(l, clock_mono_ms());
     if (!l->ac) {
         connect_now(l);
-        return;
-    }
-    const struct list *first = l->sent.next;
-    if (!l->up && now >= l->setup_ends_ms)
-        break_off(l, "it does not answer");
-    else if (l->up && first != &l->sent &&
-             now >= container_of(first, struct sent, node)->deadline_ms)
-        break_off(l, "it did not answer in time");
-    else
+    } else if (overdue && l->overdue) {
+        break_off(l, "it does not answer in time");
+    } else if (overdue) {
+        l->overdue = true;
+        uv_timer_start(timer, on_timer, GRACE_MS, 0);
+    } else {
         arm(l);
+    }
 }
 
 static void arm(struct redis_link *l) {
@@ -281,6 +292,7 @@ static void take(struct redis_link *l, redisAsyncContext *ac) {
         return;
     }
     l->ac = ac;
+    l->overdue = false;
     ac->data = l;
     redisAsyncSetConnectCallback(ac, on_connect);
     redisAsyncSetDisconnectCallback(ac, on_disconnect);
@@ -293,21 +305,28 @@ static void on_closed(uv_handle_t *handle) {
     free(handle->data);
 }
 
+/* Another one of a name's addresses each time: the first may be one where nobody listens. */
+static int choose(struct redis_link *l, const struct addrinfo *found, char *name, size_t size) {
+    unsigned n = 0;
+    for (const struct addrinfo *it = found; it; it = it->ai_next)
+        n++;
+    for (unsigned skip = l->lookups++ % n; skip > 0; skip--)
+        found = found->ai_next;
+    if (found->ai_family == AF_INET6)
+        return uv_ip6_name((struct sockaddr_in6 *)found->ai_addr, name, size);
+    return uv_ip4_name((struct sockaddr_in *)found->ai_addr, name, size);
+}
+
 static void on_address(uv_getaddrinfo_t *lookup, int status, struct addrinfo *found) {
     struct redis_link *l = lookup->data;
     char name[64];
     l->looking_up = false;
-    if (l->closing) {
-        uv_freeaddrinfo(found);
-        uv_close((uv_handle_t *)&l->timer, on_closed);
-        return;
-    }
-    if (!status && found->ai_family == AF_INET6)
-        status = uv_ip6_name((struct sockaddr_in6 *)found->ai_addr, name, sizeof name);
-    else if (!status)
-        status = uv_ip4_name((struct sockaddr_in *)found->ai_addr, name, sizeof name);
+    if (!status && !l->closing)
+        status = choose(l, found, name, sizeof name);
     uv_freeaddrinfo(found);
-    if (status)
+    if (l->closing)
+        uv_close((uv_handle_t *)&l->timer, on_closed);
+    else if (status)
         lost(l, uv_strerror(status));
     else
         take(l, redisAsyncConnect(name, atoi(l->url.port)));

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define EPOCHS_MAX 100000 /* some 10 MB, while a query is under way for long */
+#define EPOCHS_MAX 20000 /* some 2 MB, while a query is under way for long */
 #define ECHO_MS 5000
 
 struct cache {

@@ -17,6 +17,7 @@ struct http;
 struct backlog;
 struct task;
 struct client;
+struct specs;
 struct intake;
 struct gateway;
 struct lane;
@@ -71,6 +72,7 @@ struct host {
     struct cron *cron;
     struct alone *alone;
     struct client *client; /* of rbf exec */
+    struct specs *specs;   /* of rbf test */
     struct http *http;     /* NULL until a handler sends a request */
     struct list tasks;     /* struct task.node: everything in hand */
     struct task *running;  /* hash by request id: mutations under way */

@@ -74,12 +74,22 @@ static void on_statement(struct pgconn *c, const struct pgflight *f, void *arg) 
         fail_own(r, FAIL_ERROR, f->lost->msg);
         return;
     }
+    if (f->lost && r->req->op < 0) {
+        step(r, call_resume_error(r->call, f->lost));
+        return;
+    }
     if (f->lost) {
         end(r, RUN_LOST);
         return;
     }
     const struct pgres *res = f->res[f->n - 1];
     const struct err *err = pgres_err(res);
+    if (r->req->op < 0) { /* specs begin and end transactions themselves */
+        step(r, err             ? call_resume_error(r->call, err)
+                : r->describing ? resume_types(r, res)
+                                : call_resume_result(r->call, res));
+        return;
+    }
     if (!err && pgres_status(res) == PGRES_SKIPPED) /* BEGIN itself failed */
         err = pgres_err(f->res[0]);
     if (err && is_conflict(err))
@@ -202,7 +212,7 @@ static void step(struct run *r, enum call_event event) {
         }
         return;
     case CALL_DONE:
-        if (r->conn && pgconn_tx(r->conn) == PGTX_FAILED)
+        if (r->conn && r->req->op >= 0 && pgconn_tx(r->conn) == PGTX_FAILED)
             fail_doomed(r);
         else
             end(r, RUN_DONE);

@@ -208,8 +208,9 @@ void effects_settle(struct list *effects) {
     }
 }
 
-/* (row id) → true: this run's own, not to be | false: none of this run | nil, message.
- * An entry of its own, so that a savepoint's rollback takes the cancelling back as well. */
+/* (row id) → true, had it a request id of its own: this run's own, not to be | false: none of this
+ * run | nil, message. An entry of its own, so that a savepoint's rollback takes the cancelling back
+ * as well. */
 static int l_cancel(lua_State *L) {
     struct call *c = vm_current(vm_of(L), L);
     if (not_now(c))
@@ -221,13 +222,15 @@ static int l_cancel(lua_State *L) {
         if (!strcmp(e->id, id))
             last = e;
     }
-    lua_pushboolean(L, last && last->type == EFFECT_REQUEST);
-    if (last && last->type == EFFECT_REQUEST) {
+    bool own = last && last->type == EFFECT_REQUEST;
+    lua_pushboolean(L, own);
+    lua_pushboolean(L, own && last->request_id);
+    if (own) {
         struct effect *e = effect_new(c, "");
         e->type = EFFECT_CANCEL;
         snprintf(e->id, sizeof e->id, "%s", id);
     }
-    return 1;
+    return 2;
 }
 
 /* (request id) → the id of the row that `id = …` makes */

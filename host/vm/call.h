@@ -22,6 +22,7 @@ struct call_script {
     size_t len;
     int argc; /* its arguments */
     char *const *argv;
+    const char *runner; /* the module that runs it, in the place of rbf.script; NULL: that */
 };
 
 struct call_request { /* borrowed until call_delete */
@@ -87,7 +88,8 @@ struct failure {
     int64_t retry_after_ms;
 };
 
-void failure_free(struct failure *f); /* what it points to */
+const char *failure_kind_name(enum failure_kind kind); /* "permanent", … */
+void failure_free(struct failure *f);                  /* what it points to */
 void failure_copy(struct failure *to, const struct failure *from);
 
 struct effect { /* one call to the scheduler */

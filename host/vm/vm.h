@@ -126,7 +126,6 @@ void coro_tag(lua_State *L); /* pushes the tag of host yields */
  * still there for the traceback. */
 void failure_set(struct call *c, lua_State *from);
 void failure_set_text(struct call *c, const char *message); /* FAIL_ERROR */
-const char *failure_kind_name(enum failure_kind kind);
 
 /* api_sched.c: one more effect of the call, with an id; its type is to be set. */
 struct effect *effect_new(struct call *c, const char *subject);

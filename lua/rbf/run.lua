@@ -8,10 +8,11 @@ local hooks = require "rbf.hooks"
 local log = require "rbf.log"
 local registry = require "rbf.registry"
 local schema = require "rbf.z.schema"
+local util = require "rbf.util"
 local scheduler = require("rbf.scheduler").scheduler
 
 local null = host.null
-local type, pairs, setmetatable = type, pairs, setmetatable
+local ipairs, pairs, setmetatable, type = ipairs, pairs, setmetatable, type
 
 local _M = {}
 
@@ -33,9 +34,27 @@ local function new_ctx(backend)
   return ctx
 end
 
+--- Of what a run may have, not all is there in each; other names are mistakes.
+local function named(what, names)
+  local known = {}
+  for _, name in ipairs(names) do known[name] = true end
+  return {
+    __index = function(_, k)
+      if known[k] then return nil end
+      errors.misuse("%s has no '%s'%s", what, tostring(k), util.did_you_mean(k, names))
+    end,
+  }
+end
+
+local r_mt = named("r", { "cache", "ctx", "db", "input", "msg", "params", "scheduler" })
+local msg_mt = named("r.msg", {
+  "attempt", "headers", "operation", "requestId", "subject", "timestamp", "type",
+})
+
 local function new_r(op, input, params, msg)
   setmetatable(msg.headers, headers_mt)
-  return { ctx = new_ctx(op.backend), input = input, params = params, msg = msg }
+  setmetatable(msg, msg_mt)
+  return setmetatable({ ctx = new_ctx(op.backend), input = input, params = params, msg = msg }, r_mt)
 end
 
 local function check_input(op, input)

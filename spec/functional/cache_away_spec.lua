@@ -121,6 +121,7 @@ describe("Redis", function()
       return stage.db:value([[SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
         AND query_start > to_timestamp(($1::bigint + 1000) / 1000.0) AND pid <> pg_backend_pid()]], sweeps) > 0
     end, 10000, "a sweep")
+    assert.equal(1, stage.db:value "SELECT count(*) FROM (SELECT 1 FROM rbf_outbox FOR UPDATE SKIP LOCKED) unlocked")
     local row = stage.db:query("SELECT attempts, next_try_at FROM rbf_outbox")[1]
     assert.same({ attempts = "0" }, row)
     redis:signal "CONT"

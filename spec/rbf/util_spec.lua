@@ -24,6 +24,7 @@ describe("durations", function()
     assert.equal(500, util.duration({ ms = 500 }, "d"))
     assert.equal(90061001, util.duration({ days = 1, hours = 1, minutes = 1, seconds = 1, ms = 1 }, "d"))
     assert.equal(1500, util.duration({ seconds = 1.5 }, "d"))
+    assert.has_error(function() util.duration({ days = 1e11 }, "d") end)
   end)
 
   it("are refused when they say nothing or too much", function()

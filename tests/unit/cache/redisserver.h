@@ -13,6 +13,7 @@
 #include "cache/redis.h"
 #include <cmocka.h>
 #include <hiredis/hiredis.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,7 +23,7 @@
 #include <unistd.h>
 
 struct redisserver {
-    char dir[64], path[80], url[120];
+    char dir[64], path[80], url[120], port[8]; /* port: of TCP, too, unless it is 0 */
     const char *password;
     pid_t pid;
 };
@@ -31,9 +32,9 @@ static inline void redisserver_exec(struct redisserver *s) {
     char log[96];
     snprintf(log, sizeof log, "%s/log", s->dir);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    execlp("redis-server", "redis-server", "--port", "0", "--unixsocket", s->path, "--save", "",
-           "--appendonly", "no", "--daemonize", "no", "--dir", s->dir, "--logfile", log,
-           "--requirepass", s->password, NULL);
+    execlp("redis-server", "redis-server", "--port", s->port, "--bind", "127.0.0.1", "--unixsocket",
+           s->path, "--save", "", "--appendonly", "no", "--daemonize", "no", "--dir", s->dir,
+           "--logfile", log, "--requirepass", s->password, NULL);
     _exit(127);
 }
 
@@ -69,12 +70,25 @@ static inline void redisserver_up(struct redisserver *s) {
 static inline void redisserver_start(struct redisserver *s, const char *password) {
     memset(s, 0, sizeof *s);
     s->password = password;
+    strcpy(s->port, "0");
     strcpy(s->dir, "/tmp/rbf-redis-XXXXXX");
     if (!mkdtemp(s->dir))
         exit(1);
     snprintf(s->path, sizeof s->path, "%s/socket", s->dir);
     snprintf(s->url, sizeof s->url, "unix://%s", s->path);
     redisserver_up(s);
+}
+
+/* A port that nobody has right now. */
+static inline int redisserver_free_port(void) {
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t n = sizeof at;
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    if (fd < 0 || bind(fd, (struct sockaddr *)&at, n) ||
+        getsockname(fd, (struct sockaddr *)&at, &n))
+        exit(1);
+    close(fd);
+    return ntohs(at.sin_port);
 }
 
 static inline void redisserver_signal(struct redisserver *s, int number) {

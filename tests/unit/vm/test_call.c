@@ -147,6 +147,19 @@ static void failures(void **state) {
     vmtest_fails("undefined_thing()", FAIL_ERROR, "undefined global 'undefined_thing'");
     vmtest_fails("coroutine.yield(1)", FAIL_ERROR,
                  "coroutine.yield outside of a coroutine of your own");
+    vmtest_fails("table.concat = nil", FAIL_ERROR,
+                 "/srv/app/app.lua:1: table.concat cannot be set: all requests share it; write "
+                 "'local concat'");
+    vmtest_fails("function string.trim() end", FAIL_ERROR, "string.trim cannot be set");
+    vmtest_fails("rbf.op.eq = nil", FAIL_ERROR, "rbf.op.eq cannot be set: all requests share it");
+    vmtest_fails("rawset(math, 'pi', 3)", FAIL_ERROR, "this table is the framework's");
+    vmtest_fails("r.databse:query 'SELECT 1'", FAIL_ERROR,
+                 "/srv/app/app.lua:1: r has no 'databse'");
+    vmtest_fails("return r.paramz.id", FAIL_ERROR, "r has no 'paramz', did you mean 'params'?");
+    vmtest_fails("return r.msg.requestid", FAIL_ERROR,
+                 "r.msg has no 'requestid', did you mean 'requestId'?");
+    vmtest_gives("return tostring(coroutine.running()) .. table.concat { 'a', ('b'):upper() }",
+                 "\"nilaB\"");
     vmtest_fails("x = 1", FAIL_ERROR,
                  "/srv/app/app.lua:1: global 'x' is not allowed; write 'local x'");
 }
