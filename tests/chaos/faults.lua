@@ -35,7 +35,7 @@ local POINTS = {
   { "settle.before_write", { "kill@0.25", "delay=20@0.3" } },
   { "settle.written", { "kill@0.15", "delay=20@0.3" } },
   { "cron.before_claim", { "error@0.3", "kill@0.2" } },
-  { "cron.after_claim", { "error@0.3", "kill@0.3" } },
+  { "cron.after_claim", { "error@0.3", "kill@0.7" } },
   { "reload.built", { "kill#2", "delay=50" } },
   { "reload.before_live", { "kill#2", "delay=50" } },
 }
