@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "bus/bus_sub.h"
 #include "core/after.h"
+#include "core/alone.h"
 #include "core/intake.h"
 #include "core/reply.h"
 #include "core/task.h"
@@ -163,9 +164,9 @@ static void forward(struct request *r) {
 /* --- queries --- */
 
 /* As a queue has it: twice the connections, so that plain requests and streams get the same share
- * of them. */
+ * of them; and none while a message runs alone, or is to. */
 static bool has_slot(const struct gateway *g) {
-    return g->running < 2 * g->h->cfg->connections;
+    return g->running < 2 * g->h->cfg->connections && !alone_wanted(g->h->alone);
 }
 
 static void run(struct request *r) {

@@ -3,7 +3,9 @@
 #include "base/clock.h"
 #include "base/id.h"
 #include "base/jsonval.h"
+#include "core/after.h"
 #include "core/ask.h"
+#include "core/client.h"
 #include "core/run.h"
 #include "core/script.h"
 #include "web/http.h"
@@ -64,9 +66,11 @@ int specs_run(struct config *cfg, struct gen *g, const struct call_script *scrip
         pgpool_delete(specs->shared);
     if (specs->fresh)
         pgpool_delete(specs->fresh);
+    client_delete(s.h.client);
     http_delete(s.h.http);
     uv_run(&s.loop, UV_RUN_DEFAULT);
     uv_loop_close(&s.loop);
+    free(specs->nats_url);
     clock_freeze(0);
     return s.code;
 }
@@ -134,6 +138,37 @@ static void clock_start(struct run *r, const struct call_value *args, int n) {
 }
 
 const struct ask ask_test_clock = {"test.clock", clock_start, no_cancel};
+
+/* --- test.client: (URL of NATS, or nil) → true: client.send and client.wait go there --- */
+
+/* From the loop: the old client may be calling us right now. */
+static void on_client_turn(void *arg) {
+    struct run *r = arg;
+    struct specs *s = r->h->specs;
+    struct call_value yes = ask_flag(true);
+    struct err err = {0};
+    r->asked = NULL;
+    client_delete(r->h->client);
+    r->h->client = s->nats_url ? client_new(r->h->loop, s->nats_url, "rbf test", &err) : NULL;
+    if (err.kind)
+        ask_refuse(r, err.msg);
+    else
+        run_answer(r, &yes, 1);
+}
+
+static void client_start(struct run *r, const struct call_value *args, int n) {
+    struct specs *s = r->h->specs;
+    free(s->nats_url);
+    s->nats_url = n > 0 && args[0].type == VALUE_TEXT ? xstrdup(args[0].text.p) : NULL;
+    r->asked = after_ms(r->h->loop, 0, on_client_turn, r);
+}
+
+static void client_cancel(struct run *r) {
+    struct after *timer = r->asked;
+    after_cancel(&timer);
+}
+
+const struct ask ask_test_client = {"test.client", client_start, client_cancel};
 
 /* --- test.crons: (after, until: ms) → true, [{"name","subject","data","at"}] as JSON --- */
 

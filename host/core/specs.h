@@ -16,6 +16,7 @@ struct specs {
     struct pgpool *shared, *fresh; /* of one connection each; NULL until a spec wants it */
     struct pgpool *lender;         /* of the connection in use */
     struct pgpool_waiter waiter;
+    char *nats_url; /* of the host that a spec has started; NULL: none */
 };
 
 /* The exit code; 1 with its error in complaint when the runner itself failed. */

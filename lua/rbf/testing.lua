@@ -267,6 +267,18 @@ local _M = {}
 
 local load_keys = { commit = true }
 
+--- A real host of this app, with a PostgreSQL and a NATS of its own, until the setup, before_each or it
+--- that started it ends. For the few specs that want all of it: some 2 s.
+function _M.host(app)
+  if app ~= nil and type(app) ~= "string" then raise("testing.host takes the app's folder, found %s", util.describe(app)) end
+  return require("rbf.testing.host").start(app or host.root, real_ask, function(kind, verb, op, options)
+    local t = setmetatable({}, T)
+    local subject
+    op, subject = resolve(kind, verb, op)
+    return request(t, verb, op, subject, options)
+  end)
+end
+
 local function normal(path) return (path:gsub("/+$", ""):gsub("^%./", "")) end
 
 --- The app under test: t. app: nothing, its folder, or what one of its files returned. `rbf test`

@@ -19,10 +19,15 @@ local busy = app:mutation("jobs", {
 
 local suspect = app:mutation("jobs", {
   path = "suspect",
-  handler = function(r) r.db:exec("INSERT INTO mark VALUES ('suspect')") end,
+  handler = function(r)
+    r.db:exec("SELECT pg_advisory_xact_lock(8)")
+    r.db:exec("INSERT INTO mark VALUES ('suspect')")
+  end,
 })
 
-return { busy = busy, suspect = suspect }
+local question = app:query("jobs", { path = "question", handler = function() return 42 end })
+
+return { busy = busy, suspect = suspect, question = question }
 ]]
 
 describe("a message at its third delivery", function()
@@ -34,12 +39,15 @@ describe("a message at its third delivery", function()
       args = { "--connections", "4" },
     }
     stage.db:exec "CREATE SEQUENCE tries; CREATE TABLE mark (what text)"
-    -- the third message that comes is lost, and so is its second delivery
+  end)
+
+  --- A host that loses two messages on their way: the n-th that comes, and the next.
+  local function start(n)
     running = stage:start {
       binary = host.binary() .. "-fault",
-      env = { RBF_FAILPOINT = "intake.pulled:error#3,intake.pulled:error#4" },
+      env = { RBF_FAILPOINT = ("intake.pulled:error#%d,intake.pulled:error#%d"):format(n, n + 1) },
     }
-  end)
+  end
 
   after_each(function()
     stage:close()
@@ -55,6 +63,7 @@ describe("a message at its third delivery", function()
   end
 
   it("waits for one that conflicts, and for that one's twin", function()
+    start(3)
     stage.db:exec "SELECT pg_advisory_lock(7)"
     store("busy", "same")
     store("busy", "same")
@@ -67,5 +76,17 @@ describe("a message at its third delivery", function()
     end)
     stage:settle({ "jobs" }, 20000)
     assert.equal(2, stage:count "rbf_results")
+  end)
+
+  it("lets plain queries wait, but not for ever", function()
+    start(1)
+    stage.db:exec "SELECT pg_advisory_lock(8)"
+    store("suspect", "suspect")
+    running:await_log(function(line) return line.msg:find("it runs alone", 1, true) end)
+    local subject = stage.prefix .. "rpc.jobs.question"
+    assert.equal(503, stage.client:ask(subject, nil, { timeout = 20000 }).status)
+    stage.db:exec "SELECT pg_advisory_unlock(8)"
+    stage:settle({ "jobs" }, 20000)
+    assert.equal(42, stage.client:ask(subject).body)
   end)
 end)

@@ -8,7 +8,11 @@ local app = "spec/apps/testing"
 local failing = app .. "/failing/asserts_spec.lua"
 local state = proc.temp_dir "testing"
 
-local function rbf_test(...) return host.rbf("test", "--state-dir", state, ...) end
+local function rbf_test(...)
+  local words = { "test", "--state-dir", state, ... }
+  words[#words + 1] = { timeout = 180000 }
+  return host.rbf(unpack(words))
+end
 
 --- One message for each spec of that file that failed, by its name.
 local function messages(out)

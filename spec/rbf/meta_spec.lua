@@ -7,7 +7,7 @@ local registry = require "rbf.registry"
 
 -- Functions of objects that only exist while a script waits for a host: their own specs have them.
 local elsewhere = {
-  ["rbf.testing"] = true, ["rbf.Testing"] = true, ["rbf.TestHttp"] = true, -- spec/apps/testing
+  ["rbf.testing"] = true, ["rbf.Testing"] = true, ["rbf.TestHttp"] = true, ["rbf.TestHost"] = true, -- spec/apps/testing
   ["rbf.HttpAnswer"] = true, ["rbf.ClientOperation"] = true, ["rbf.SentRequest"] = true,
 }
 -- rbf.op["in"] and so on are the same functions as in_: annotations cannot write them with a dot.

@@ -15,6 +15,37 @@ local testing = {}
 ---@return rbf.Testing
 function testing.load(app, options) end
 
+--- A real host of this app, with a PostgreSQL and a NATS of its own; it ends with the block that
+--- started it.
+---@param app? string its folder
+---@return rbf.TestHost
+function testing.host(app) end
+
+---@class rbf.TestHost
+---@field databaseUrl string
+---@field natsUrl string
+local TestHost = {}
+
+--- Sends a mutation and waits for its result.
+---@param op rbf.Operation|string
+---@param options? rbf.TestCall
+---@return any result, rbf.TestFailure? err
+function TestHost:mutate(op, options) end
+
+--- Sends a query and waits for its answer.
+---@param op rbf.Operation|string
+---@param options? rbf.TestCall
+---@return any result, rbf.TestFailure? err
+function TestHost:query(op, options) end
+
+--- Calls fn until it gives something true, and gives that; an error after 10 s.
+---@param fn fun(): any
+---@return any
+function TestHost:eventually(fn) end
+
+--- Ends it now.
+function TestHost:stop() end
+
 ---@class rbf.TestCall
 ---@field input? any
 ---@field params? table<string, string|integer>

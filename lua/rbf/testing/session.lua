@@ -134,6 +134,13 @@ function _M.enter(name)
   clock.seed(names())
 end
 
+--- fn runs when this level ends.
+function _M.defer(fn)
+  local level = top()
+  level.deferred = level.deferred or {}
+  table.insert(level.deferred, fn)
+end
+
 local function undo(level)
   if level.begun == "transaction" then
     must "ROLLBACK"
@@ -145,6 +152,7 @@ end
 
 function _M.leave()
   local level = top()
+  for _, fn in ipairs(level.deferred or {}) do fn() end
   local ok = pcall(undo, level)
   levels[#levels] = nil
   _M.state = level.state

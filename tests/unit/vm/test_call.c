@@ -126,6 +126,7 @@ static void output(void **state) {
     assert_string_equal(t.call->failure.internal,
                         "/srv/app/app.lua:1: Invalid output: id: Invalid input: "
                         "expected string, received number");
+    assert_null(t.call->failure.details); /* nor in the reply */
     vmtest_end(&t);
     gen_unref(g);
 }
