@@ -8,7 +8,7 @@ local _M = {}
 -- retention: a request may be forgotten while it is on its way for longer than that.
 local KINDS = {
   worker_kill = 5, host_kill = 2, worker_stop = 4, host_stop = 2, pg_terminate = 4, pg_restart = 1, pg_kill = 1,
-  nats_restart = 1, nats_kill = 1, nats_freeze = 1, nats_cut = 2, reload = 3,
+  nats_restart = 1, nats_kill = 1, nats_freeze = 3, nats_cut = 2, reload = 3,
 }
 local NOT_AGING = {
   worker_stop = true, host_stop = true, nats_restart = true, nats_kill = true, nats_freeze = true, nats_cut = true,
@@ -32,10 +32,10 @@ local POINTS = {
   { "outbox.before_delete", { "kill@0.05", "delay=30@0.2" } },
   { "sweeper.found", { "kill@0.05", "delay=60@0.2" } },
   { "sweeper.published", { "kill@0.08", "delay=60@0.2" } },
-  { "settle.before_write", { "kill@0.25", "delay=20@0.3" } },
+  { "settle.before_write", { "kill@0.4", "delay=20@0.3" } },
   { "settle.written", { "kill@0.15", "delay=20@0.3" } },
   { "cron.before_claim", { "error@0.3", "kill@0.2" } },
-  { "cron.after_claim", { "error@0.3", "kill@0.3" } },
+  { "cron.after_claim", { "error@0.3", "kill@0.7" } },
   { "reload.built", { "kill#2", "delay=50" } },
   { "reload.before_live", { "kill#2", "delay=50" } },
 }
@@ -56,6 +56,7 @@ function _M.draw(seed, seconds, hosts)
       list[i] = point[1] .. ":" .. rng:pick(point[2])
     end
     if plan.aging then list[#list + 1] = "task.before_ack:error@0.4" end
+    if seed % 5 == 2 then list[#list + 1] = "cron.after_claim:kill@0.5" end -- there are few claims
     if plan.poison then list[#list + 1] = "jobs.tasks.poison:kill" end
     plan.points[h] = table.concat(list, ",")
   end

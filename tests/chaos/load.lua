@@ -126,6 +126,9 @@ end
 --- Something calls a task off: a handler (that commits when the task is due, or long before), or a
 --- command.
 function Load:cancel()
+  for i = #self.jobs, 1, -1 do -- a few that are done stay
+    if self.jobs[i].due < proc.epoch_ms() and self.rng:chance(.8) then table.remove(self.jobs, i) end
+  end
   local job = table.remove(self.jobs, self.rng:int(1, math.max(1, #self.jobs)))
   if not job then return end
   if self.rng:chance(.25) then
