@@ -2,7 +2,6 @@
 -- and its nats-server configuration are what runs here.
 local host = require "spec.support.host"
 local nats = require "spec.support.nats"
-local pg = require "spec.support.pg"
 local proc = require "spec.support.proc"
 local servers = require "spec.support.servers"
 
@@ -170,19 +169,20 @@ describe("with the least privileges", function()
   end)
 
   it("an operator triggers, replays, discards and cancels", function()
+    local _
     local code, out, err = command("job:trigger", "jobs.users.add", '{"text":"ops"}')
     assert.equal(0, code, err)
     assert.truthy(out:find "ops")
-    code, out, err = command("job:cancel", "cancel-me")
+    code, _, err = command("job:cancel", "cancel-me")
     assert.equal(0, code, err)
     assert.equal(0, stage.db:value "SELECT count(*) FROM rbf_outbox WHERE data->>'text' = 'never'")
     web:start { subject = "jobs.users.fail", reply = false }
     proc.eventually(function()
       return stage:count "rbf_dead_letters" > 0
     end, 20000, "a dead letter")
-    code, out, err = command("job:replay", "--all")
+    code, _, err = command("job:replay", "--all")
     assert.equal(0, code, err)
-    code, out, err = command("job:discard", "--all")
+    code, _, err = command("job:discard", "--all")
     assert.equal(0, code, err)
     local script = stage.dir .. "/script.lua"
     proc.write_file(script, "print(require('rbf').backend.queries.list {}.n)")

@@ -68,6 +68,7 @@ describe("over TLS", function()
   end)
 
   it("job:trigger, exec and db:init work", function()
+    local _
     local code, out, err = host.rbf("job:trigger", "jobs.users.create", '{"email":"cli@example.com","name":"Cli"}',
       { env = env })
     assert.equal(0, code, err)
