@@ -19,6 +19,7 @@ local registerUser = register:mutation("jobs", {
   handler = function(r)
     local user = r.db:insert("users", { id = r.ctx.user.id, email = r.input.email, name = r.input.name })
     r.scheduler:enqueue(email.sendWelcome, { input = { userId = user.id } })
+    r.cache:invalidate "users.list" -- with the commit
     return user
   end,
 })
@@ -35,6 +36,8 @@ local me = apps.app:query("jobs", {
 local listUsers = apps.admin:query("jobs", {
   path = "users.list",
   output = z.array(z.object { id = z.string(), email = z.string() }),
+  -- the same for all who may see it; the token is checked before
+  cache = { key = function() return "users.list" end, ttl = 300 },
   handler = function(r)
     return r.db:findMany("users", { where = rbf.all, orderBy = "id", limit = 100 })
   end,

@@ -3,7 +3,7 @@
 #include <stdatomic.h>
 #include <time.h>
 
-static _Atomic int64_t db_offset;
+static _Atomic int64_t db_offset, frozen_at;
 
 static uint64_t now_ns(clockid_t which) {
     struct timespec ts;
@@ -24,7 +24,12 @@ int64_t clock_wall_ms(void) {
 }
 
 int64_t clock_db_ms(void) {
-    return clock_wall_ms() + atomic_load(&db_offset);
+    int64_t frozen = atomic_load(&frozen_at);
+    return frozen ? frozen : clock_wall_ms() + atomic_load(&db_offset);
+}
+
+void clock_freeze(int64_t db_ms) {
+    atomic_store(&frozen_at, db_ms);
 }
 
 void clock_set_db_offset(int64_t db_minus_wall_ms) {

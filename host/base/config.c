@@ -33,6 +33,8 @@ static const struct row rows[] = {
      0, 0, true, "FILE", "the client certificate's private key (PEM)"},
     {"natsCredsFile", "nats-creds-file", "RBF_NATS_CREDS_FILE", CONFIGVAL_TEXT, AT(nats_creds_file),
      NULL, 0, 0, true, "FILE", "NATS user credentials (.creds: JWT and seed)"},
+    {"redisUrl", "redis-url", "REDIS_URL", CONFIGVAL_REDIS_URL, AT(redis_url), NULL, 0, 0, true,
+     "URL", "Redis for the cache, like redis://host:6379; else it is in each worker"},
     {"namespace", "namespace", "RBF_NAMESPACE", CONFIGVAL_NAME, AT(namespace_), "default", 0, 0,
      true, "NAME", "keeps apps in one database apart"},
     {"subjectPrefix", "subject-prefix", "RBF_SUBJECT_PREFIX", CONFIGVAL_PREFIX, AT(subject_prefix),
@@ -77,6 +79,8 @@ static const struct row rows[] = {
      "5s", 1, DAY_MS, true, "TIME", "age of a due outbox row before the sweeper takes it"},
     {"maxRpcWaiting", "max-rpc-waiting", "RBF_MAX_RPC_WAITING", CONFIGVAL_INT, AT(max_rpc_waiting),
      "1000", 1, 1000000, true, "N", "plain requests a worker has in hand; above it 503"},
+    {"cacheBytes", "cache-bytes", "RBF_CACHE_BYTES", CONFIGVAL_INT, AT(cache_bytes), "67108864", 0,
+     (int64_t)1 << 40, true, "N", "memory of the cache in each worker; 0 for none"},
     {"sweeper", "sweeper", "RBF_SWEEPER", CONFIGVAL_BOOL, AT(sweeper), "1", 0, 0, true, NULL,
      "publish what is due or was left behind, purge what is old"},
     {"resultsRetention", "results-retention", "RBF_RESULTS_RETENTION", CONFIGVAL_DURATION,
@@ -309,6 +313,8 @@ static const struct row *row_by_lua_name(const char *name) {
         name = "databaseUrl";
     else if (strcmp(name, "nats") == 0)
         name = "natsUrl";
+    else if (strcmp(name, "redis") == 0)
+        name = "redisUrl";
     for (size_t i = 0; i < N_ROWS; i++)
         if (rows[i].in_main_lua && strcmp(rows[i].name, name) == 0)
             return &rows[i];
@@ -316,8 +322,8 @@ static const struct row *row_by_lua_name(const char *name) {
 }
 
 static int unknown_option(const char *name, struct err *err) {
-    const char *names[N_ROWS + 5] = {"db", "nats", "context", "queues"};
-    size_t k = 4;
+    const char *names[N_ROWS + 6] = {"db", "nats", "redis", "context", "queues"};
+    size_t k = 5;
     for (size_t i = 0; i < N_ROWS; i++)
         if (rows[i].in_main_lua)
             names[k++] = rows[i].name;

@@ -14,6 +14,7 @@ struct config {
     char *app_dir;        /* positional; "handlers" */
     char *database_url;   /* --database-url, DATABASE_URL, main.lua db; NULL: missing */
     char *nats_url;       /* --nats-url, NATS_URL, main.lua nats; NULL: missing */
+    char *redis_url;      /* --redis-url, REDIS_URL, main.lua redis; NULL: in the process */
     char *nats_ca_file;   /* --nats-ca-file, RBF_NATS_CA_FILE: trusted besides the system's; NULL */
     char *nats_cert_file; /* --nats-cert-file, RBF_NATS_CERT_FILE: the client's own; NULL */
     char *nats_key_file;  /* --nats-key-file, RBF_NATS_KEY_FILE: of that; NULL */
@@ -39,6 +40,7 @@ struct config {
     int64_t retry_max_ms;        /* --retry-max 5m, RBF_RETRY_MAX */
     int64_t orphan_after_ms;     /* --orphan-after 5s, RBF_ORPHAN_AFTER: sweeper, rows due now */
     int64_t max_rpc_waiting;     /* --max-rpc-waiting, RBF_MAX_RPC_WAITING; 1000, each worker */
+    int64_t cache_bytes;         /* --cache-bytes, RBF_CACHE_BYTES: in each worker; 64 MiB */
     int64_t cron_lease_ms;       /* --cron-lease 30s, RBF_CRON_LEASE */
     bool cron;                   /* --no-cron, RBF_CRON=0; true */
     bool sweeper;                /* --no-sweeper, RBF_SWEEPER=0; true */
@@ -68,7 +70,7 @@ int config_from_flags(struct config *c, int *argc, char **argv, struct err *err)
  * config does not know, "--apply --id=" ("=": it takes a value). A "--" is the last of them. */
 int config_leading(int argc, char *const *argv, const char *own);
 /* The options main.lua gave to createBackend, as a JSON object of scalars (db, nats, namespace,
- * subjectPrefix, … : the names of the rows, "db" and "nats" standing for the two URLs). */
+ * subjectPrefix, … : the names of the rows, "db", "nats" and "redis" standing for the URLs). */
 int config_from_main_lua(struct config *c, const char *json, size_t n, struct err *err);
 /* Puts what flags and environment set into the environment, for the workers (no secret then stands
  * in a process's arguments). */

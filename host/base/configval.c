@@ -108,6 +108,9 @@ static int read_text(struct configval *v, const char *who, const char *value, st
         return wrong_url(who, value, "a PostgreSQL URL, like postgres://user@host:5432/db", err);
     if (v->type == CONFIGVAL_NATS_URL && (!*value || !is_nats_url(value)))
         return wrong_url(who, value, "a NATS URL, like nats://host:4222", err);
+    if (v->type == CONFIGVAL_REDIS_URL && !begins(value, "redis://") && !begins(value, "unix://"))
+        return wrong_url(who, value, "a Redis URL, like redis://host:6379 or unix:///path/socket",
+                         err);
     v->text = xstrdup(value);
     return 0;
 }

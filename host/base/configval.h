@@ -6,12 +6,13 @@
 #include <stdint.h>
 
 enum configval_type {
-    CONFIGVAL_TEXT,     /* anything but "" */
-    CONFIGVAL_NAME,     /* 1 to 64 of A-Z a-z 0-9 _ - */
-    CONFIGVAL_PG_URL,   /* postgres://… or key=value words */
-    CONFIGVAL_NATS_URL, /* nats://… or tls://…, several joined by commas */
-    CONFIGVAL_PREFIX,   /* a subject prefix: "", or ends with a dot */
-    CONFIGVAL_PREFIXES, /* several, joined by commas */
+    CONFIGVAL_TEXT,      /* anything but "" */
+    CONFIGVAL_NAME,      /* 1 to 64 of A-Z a-z 0-9 _ - */
+    CONFIGVAL_PG_URL,    /* postgres://… or key=value words */
+    CONFIGVAL_NATS_URL,  /* nats://… or tls://…, several joined by commas */
+    CONFIGVAL_REDIS_URL, /* redis://… or unix://… */
+    CONFIGVAL_PREFIX,    /* a subject prefix: "", or ends with a dot */
+    CONFIGVAL_PREFIXES,  /* several, joined by commas */
     CONFIGVAL_LEVEL,
     CONFIGVAL_FORMAT,
     CONFIGVAL_INT,      /* from here on the value is a number */

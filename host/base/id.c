@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include <openssl/evp.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/random.h>
@@ -16,7 +17,29 @@ static pthread_mutex_t v7_lock = PTHREAD_MUTEX_INITIALIZER;
 static uint64_t v7_ms;
 static unsigned v7_count;
 
-static void random_bytes(void *p, size_t n) {
+static bool seeded;
+static uint64_t seed;
+
+/* splitmix64 */
+static unsigned char seeded_byte(void) {
+    uint64_t z = (seed += 0x9e3779b97f4a7c15u);
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+    return (unsigned char)(z ^ z >> 31);
+}
+
+void id_seed(uint64_t from) {
+    seeded = true;
+    seed = from;
+    v7_ms = 0;
+}
+
+void id_random(void *p, size_t n) {
+    if (seeded) {
+        for (size_t i = 0; i < n; i++)
+            ((unsigned char *)p)[i] = seeded_byte();
+        return;
+    }
     if (getrandom(p, n, 0) != (ssize_t)n) /* up to 256 bytes come whole once the pool is seeded */
         abort();
 }
@@ -30,7 +53,7 @@ void id_v4(char out[ID_TEXT]) {
 /* The 12 bits behind the time count up within a millisecond (RFC 9562, 6.2, method 1), from a
  * random start with half the range free. A clock that steps back is waited for in that way too. */
 static uint64_t v7_next(unsigned start, unsigned *count) {
-    uint64_t now = (uint64_t)clock_wall_ms();
+    uint64_t now = (uint64_t)(seeded ? clock_db_ms() : clock_wall_ms());
     pthread_mutex_lock(&v7_lock);
     if (now > v7_ms) {
         v7_ms = now;
@@ -48,7 +71,7 @@ static uint64_t v7_next(unsigned start, unsigned *count) {
 void id_v7(char out[ID_TEXT]) {
     uuid_t u;
     unsigned count;
-    random_bytes(u, sizeof u);
+    id_random(u, sizeof u);
     uint64_t ms = v7_next((unsigned)u[0] << 8 | u[1], &count);
     for (int i = 0; i < 6; i++)
         u[i] = (unsigned char)(ms >> (40 - 8 * i));

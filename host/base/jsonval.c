@@ -26,6 +26,12 @@ static void place_put(const struct place *at, struct buf *out) {
         buf_printf(out, "[%zu]", at->index);
 }
 
+static void one_line(struct buf *text) {
+    for (size_t i = 0; i < text->len; i++)
+        if ((unsigned char)text->p[i] < 0x20 || text->p[i] == 0x7F)
+            text->p[i] = ' ';
+}
+
 static int refuse(struct err *err, const struct place *at, const char *why) {
     struct buf path = {0}, clean = {0};
     place_put(at, &path);
@@ -34,6 +40,7 @@ static int refuse(struct err *err, const struct place *at, const char *why) {
         path.len = 200;
     }
     utf8_clean(&clean, path.len ? path.p : "", path.len);
+    one_line(&clean); /* keys may hold anything */
     err_set(err, ERR_INVALID, "JSON value%s%s: %s", clean.len ? " at " : "",
             clean.len ? clean.p : "", why);
     buf_free(&path);
@@ -76,9 +83,7 @@ static bool is_blank(const char *text, size_t n) {
 static void syntax_error(const json_error_t *e, struct err *err) {
     struct buf clean = {0};
     utf8_clean(&clean, e->text, strlen(e->text));
-    for (size_t i = 0; i < clean.len; i++)
-        if ((unsigned char)clean.p[i] < 0x20 || clean.p[i] == 0x7F)
-            clean.p[i] = ' ';
+    one_line(&clean);
     const char *cure =
         json_error_code(e) == json_error_numeric_overflow ? ", send it as a string" : "";
     err_set(err, ERR_INVALID, "invalid JSON at line %d column %d (byte %d): %s%s", e->line,

@@ -101,7 +101,8 @@ void config_redact_url(const char *url, struct buf *out) {
         put_conninfo(out, url);
         return;
     }
-    if (pg) { /* its commas stand between hosts */
+    /* commas of PostgreSQL's stand between hosts, of Redis' nowhere but in a password */
+    if (pg || strncasecmp(url, "redis", 5) == 0 || strncasecmp(url, "unix", 4) == 0) {
         put_one(out, url, strlen(url));
         return;
     }

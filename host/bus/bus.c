@@ -4,23 +4,10 @@
 
 /* What comes in */
 
-/* The token behind the own inbox, or NULL for the subject of a stream's message. */
-static const char *token_of(const struct bus *b, const char *subject) {
-    if (strncmp(subject, b->inbox, b->inbox_len) != 0 || subject[b->inbox_len] != '.')
-        return NULL;
-    return subject + b->inbox_len + 1;
-}
-
 static void dispatch(struct bus *b, struct bus_msg *m) {
-    const char *token = token_of(b, m->subject);
-    if (!token) {
-        pulls_message(b, m);
-        return;
-    }
+    const char *token = m->subject + b->inbox_len + 1;
     if (!strcmp(token, PROBE_TOKEN))
         probes_back(&b->probes);
-    else if (token[0] == 'p')
-        pulls_status(b, token, m);
     else
         waits_answer(&b->waits, strtoull(token, NULL, 16), m); /* late ones are nobody's */
     bus_msg_delete(m);
@@ -34,13 +21,10 @@ static void on_read(void *arg) {
         natsMsg *inner = NULL;
         natsStatus s = natsSubscription_NextMsg(&inner, b->sub, 0);
         if (s == NATS_NO_RESPONDERS) {
-            /* An empty message with a header "Status: 503". As a reply it says that nobody is
-             * there, and its request's deadline tells so. As a stream's message libnats hides it:
-             * it cannot be acked, and comes again after each ack_wait. */
+            /* An empty message with a header "Status: 503": nobody is there to reply. Where that
+             * is not told, the request's deadline says so. */
             if (b->tell_nobody)
                 waits_nobody(&b->waits, probes_nobody(&b->probes));
-            else
-                pulls_unseen(b);
             continue;
         }
         if (s != NATS_OK)
@@ -57,10 +41,10 @@ static void on_link(bool up, void *arg) {
         b->max_payload = (size_t)natsConnection_GetMaxPayload(b->nc);
     else
         waits_fail_down(&b->waits);
-    if (!b->closing)
-        pulls_changed(b, up);
     if (!b->closing && up)
         subs_up(b);
+    if (!b->closing)
+        pulls_changed(b, up);
     if (!b->closing && b->on_change)
         b->on_change(up, b->arg);
 }

@@ -11,7 +11,7 @@ struct bus {
     uv_loop_t *loop;
     struct bus_adapter *link;
     natsConnection *nc;
-    natsSubscription *sub; /* "<inbox>.*": everything comes through it */
+    natsSubscription *sub; /* "<inbox>.*": all replies come through it */
     char inbox[64];        /* "_INBOX.<unique>", without the token */
     size_t inbox_len;
     size_t max_payload;
@@ -19,6 +19,7 @@ struct bus {
     struct probes probes;    /* with tell_nobody */
     uv_timer_t tick;         /* each second: what the pulls must look after */
     struct list pulls, subs; /* struct pull.node, struct bus_sub.node */
+    struct bus_sub *pulling; /* "<inbox>.p.*": what pulls bring; NULL before the first */
     unsigned last_pull;
     bool up, closing, tell_nobody;
     int open_handles; /* the last one to close frees the bus */
@@ -46,15 +47,13 @@ extern struct pull_times pull_times; /* tests shorten them */
 /* called by bus.c */
 void pulls_changed(struct bus *b, bool up);
 void pulls_tick(struct bus *b);
-/* A message came that libnats does not show; it may be any pull's. */
-void pulls_unseen(struct bus *b);
 void pulls_orphan(struct bus *b); /* the bus goes, its pulls stay to be deleted */
-/* A status message whose token ("p<pull>-<request>") names a pull; borrowed. */
-void pulls_status(struct bus *b, const char *token, const struct bus_msg *m);
-/* A stream's message; taken. One for no pull is given back to the stream. */
-void pulls_message(struct bus *b, struct bus_msg *m);
 
-/* bus_sub.c, called by bus.c */
+/* bus_sub.c */
+struct bus_sub;
+/* cb for each message that libnats does not show: an empty one with a header "Status: 503". */
+void sub_on_unseen(struct bus_sub *s, void (*cb)(void *arg));
+/* called by bus.c */
 void subs_read(struct bus *b);   /* hands over what has come */
 void subs_up(struct bus *b);     /* after a reconnect */
 void subs_delete(struct bus *b); /* the connection is closed */

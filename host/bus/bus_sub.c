@@ -10,10 +10,11 @@ struct bus_sub {
     struct list node; /* in bus.subs */
     struct bus *b;
     natsSubscription *inner; /* NULL until the server was there once */
-    char *subject, *group;
+    char *subject, *group;   /* group: NULL for none */
     bool on;
     bool told; /* what the server was told last; libnats tells it "on" at each reconnect */
     bus_sub_cb cb;
+    void (*unseen)(void *arg);
     void *arg;
 };
 
@@ -26,7 +27,7 @@ static void tell(struct bus_sub *s) {
     int64_t sid = natsSubscription_GetID(s->inner);
     buf_printf(&lines, "%s.0 0\r\n\r\n", b->inbox);
     if (s->on)
-        buf_printf(&lines, "SUB %s %s %" PRId64, s->subject, s->group, sid);
+        buf_printf(&lines, "SUB %s %s %" PRId64, s->subject, s->group ? s->group : "", sid);
     else
         buf_printf(&lines, "UNSUB %" PRId64, sid);
     buf_printf(&lines, "\r\nPUB %s.0", b->inbox);
@@ -40,8 +41,10 @@ static void tell(struct bus_sub *s) {
 }
 
 static void subscribe(struct bus_sub *s) {
-    natsStatus status =
-        natsConnection_QueueSubscribeSync(&s->inner, s->b->nc, s->subject, s->group);
+    natsConnection *nc = s->b->nc;
+    natsStatus status = s->group
+                            ? natsConnection_QueueSubscribeSync(&s->inner, nc, s->subject, s->group)
+                            : natsConnection_SubscribeSync(&s->inner, nc, s->subject);
     if (status == NATS_OK)
         status = natsSubscription_SetPendingLimits(s->inner, -1, -1);
     if (status == NATS_OK)
@@ -68,7 +71,7 @@ struct bus_sub *bus_sub_new(struct bus *b, const char *subject, const char *grou
     struct bus_sub *s = xcalloc(1, sizeof *s);
     s->b = b;
     s->subject = xstrdup(subject);
-    s->group = xstrdup(group);
+    s->group = group ? xstrdup(group) : NULL;
     s->cb = cb;
     s->arg = arg;
     s->on = true;
@@ -86,6 +89,10 @@ void bus_sub_switch(struct bus_sub *s, bool on) {
     apply(s);
 }
 
+void sub_on_unseen(struct bus_sub *s, void (*cb)(void *arg)) {
+    s->unseen = cb;
+}
+
 /* What libnats has parsed and nobody has taken. Asking NextMsg each time costs ten times as much
  * where there is nothing: it writes an error. */
 static bool has_message(const struct bus_sub *s) {
@@ -97,13 +104,14 @@ static void read_one(struct bus_sub *s) {
     while (!s->b->closing && has_message(s)) {
         natsMsg *inner = NULL;
         natsStatus status = natsSubscription_NextMsg(&inner, s->inner, 0);
-        if (status == NATS_NO_RESPONDERS) /* an empty one with a header "Status: 503": eaten */
+        if (status == NATS_NO_RESPONDERS) { /* an empty one with a header "Status: 503" */
+            if (s->unseen)
+                s->unseen(s->arg);
             continue;
+        }
         if (status != NATS_OK)
             return;
-        struct bus_msg *m = bus_msg_from(inner);
-        m->status = 0; /* a client's header of that name */
-        s->cb(m, s->arg);
+        s->cb(bus_msg_from(inner), s->arg);
     }
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* bus_sub - plain subscriptions of a bus, each in a queue group. Loop thread only. They survive
+/* bus_sub - plain subscriptions of a bus, in queue groups or not. Loop thread only. They survive
  * reconnects. libnats 3.4.1 must not unsubscribe or destroy one while the connection runs, so a
  * subscription lives as long as its bus and is only switched off and on. */
 #ifndef RBF_BUS_SUB_H
@@ -13,7 +13,8 @@ struct bus_sub;
 typedef void (*bus_sub_cb)(struct bus_msg *m, void *arg);
 
 /* Subscribes, at once or when the server is back: bus_echo tells when the server knows it. subject
- * may hold wildcards; both strings are copied. NULL with err when subject is none. */
+ * may hold wildcards; group NULL: none; both strings are copied. NULL with err when subject is
+ * none. */
 struct bus_sub *bus_sub_new(struct bus *b, const char *subject, const char *group, bus_sub_cb cb,
                             void *arg, struct err *err) NODISCARD;
 const char *bus_sub_subject(const struct bus_sub *s);

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "bus/bus_private.h"
+#include "bus/bus_sub.h"
 #include "bus/jsapi.h"
 #include "bus/stream.h"
 #include <stdlib.h>
@@ -101,7 +102,7 @@ static int send_request(struct pull *p, unsigned number, int batch) {
     int n = snprintf(body, sizeof body,
                      "{\"batch\":%d,\"expires\":%d000000,\"idle_heartbeat\":%d000000}", batch,
                      pull_times.expires_ms, pull_times.heartbeat_ms);
-    snprintf(reply, sizeof reply, "%s.p%x-%x", p->b->inbox, p->id, number);
+    snprintf(reply, sizeof reply, "%s.p.%x-%x", p->b->inbox, p->id, number);
     return bus_publish(p->b, p->subject, reply, NULL, body, (size_t)n, NULL);
 }
 
@@ -234,9 +235,10 @@ static void on_status(struct pull *p, unsigned number, const struct bus_msg *m) 
         top_up(p); /* others wait for the tick: a refusal may be repeated at once */
 }
 
-void pulls_status(struct bus *b, const char *token, const struct bus_msg *m) {
+/* Its token, "<pull>-<request>", names a pull. */
+static void on_any_status(struct bus *b, const char *token, const struct bus_msg *m) {
     unsigned id, number;
-    if (m->status == 0 || sscanf(token, "p%x-%x", &id, &number) != 2)
+    if (m->status == 0 || sscanf(token, "%x-%x", &id, &number) != 2)
         return;
     struct pull *p = pull_by_id(b, id);
     if (p)
@@ -255,7 +257,8 @@ static struct pull *pull_of(struct bus *b, const char *reply) {
     return NULL;
 }
 
-void pulls_message(struct bus *b, struct bus_msg *m) {
+/* One for no pull is given back to the stream. */
+static void on_message(struct bus *b, struct bus_msg *m) {
     m->status = 0; /* a client's header of that name */
     struct pull *p = pull_of(b, m->reply);
     if (!p) {
@@ -271,6 +274,18 @@ void pulls_message(struct bus *b, struct bus_msg *m) {
     p->on_msg(p, m, p->arg); /* may delete p */
 }
 
+/* A stream's message bears its stream's subject. */
+static void on_pulled(struct bus_msg *m, void *arg) {
+    struct bus *b = arg;
+    size_t n = b->inbox_len;
+    if (strncmp(m->subject, b->inbox, n) != 0 || strncmp(m->subject + n, ".p.", 3) != 0) {
+        on_message(b, m);
+        return;
+    }
+    on_any_status(b, m->subject + n + 3, m);
+    bus_msg_delete(m);
+}
+
 void pulls_changed(struct bus *b, bool up) {
     list_each_safe(&b->pulls, it) {
         struct pull *p = container_of(it, struct pull, node);
@@ -280,14 +295,31 @@ void pulls_changed(struct bus *b, bool up) {
     }
 }
 
-/* Counted against each, as none may wait for ever for what has been: one too many is asked for
+/* A stream's message that libnats hides: it cannot be acked, and comes again after each ack_wait.
+ * Counted against each, as none may wait for ever for what has been: one too many is asked for
  * then, at most, until a 408 sets the sum right. */
-void pulls_unseen(struct bus *b) {
+static void on_unseen(void *arg) {
+    struct bus *b = arg;
     list_each_safe(&b->pulls, it) {
         struct pull *p = container_of(it, struct pull, node);
         count_down(p, 1);
         top_up(p);
     }
+}
+
+/* A subscription of its own, so that it can be switched off alone. */
+static void subscribe(struct bus *b) {
+    char subject[96];
+    if (b->pulling)
+        return;
+    snprintf(subject, sizeof subject, "%s.p.*", b->inbox);
+    b->pulling = bus_sub_new(b, subject, NULL, on_pulled, b, NULL);
+    sub_on_unseen(b->pulling, on_unseen);
+}
+
+void pulls_end(struct bus *b) {
+    if (b->pulling)
+        bus_sub_switch(b->pulling, false);
 }
 
 void pulls_orphan(struct bus *b) {
@@ -310,6 +342,7 @@ struct pull *pull_new(struct bus *b, const char *stream, const char *consumer, p
     p->arg = arg;
     list_init(&p->requests);
     list_push(&b->pulls, &p->node);
+    subscribe(b);
     return p;
 }
 

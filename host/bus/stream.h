@@ -50,5 +50,9 @@ struct pull *pull_new(struct bus *b, const char *stream, const char *consumer, p
 void pull_want(struct pull *p, int n);
 int pull_outstanding(const struct pull *p);
 void pull_resume(struct pull *p);
+/* No pull of this connection brings anything any more: what the server sent before it reads this
+ * still comes (a bus_echo later nothing does), the rest it gives to others at once, as if it had
+ * never been asked. For good. */
+void pulls_end(struct bus *b);
 void pull_delete(struct pull *p); /* what its requests still bring is NAKed */
 #endif

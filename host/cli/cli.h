@@ -6,7 +6,7 @@
 #include "base/config.h"
 #include "vm/gen.h"
 
-#define CLI_MAX_FLAGS 12
+#define CLI_MAX_FLAGS 20
 
 struct cli {
     struct config cfg; /* defaults, environment, flags */
@@ -34,6 +34,10 @@ int cmd_job_cancel(struct cli *c);
 int cmd_check(struct cli *c);
 int cmd_types(struct cli *c);
 int cmd_exec(struct cli *c);
+int cmd_test(struct cli *c);
+/* rbf test --watch: runs `rbf test` again at each change below the app's folder; ends by a signal.
+ */
+int test_watch(struct cli *c);
 int cmd_worker(struct cli *c); /* for the supervisor only */
 
 /* "rbf: message" on standard error; returns 1. */

@@ -10,6 +10,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* Of rbf test: busted's own, handed on to it, but for --app. */
+#define CMD_TEST_FLAGS                                                                             \
+    "--app= --output= -o= --filter= --filter-out= --name= --tags= --exclude-tags= --repeat= "      \
+    "--seed= --shuffle --list --verbose -v --no-keep-going --watch --coverage"
+
 struct command {
     const char *name;
     int (*run)(struct cli *c);
@@ -37,6 +42,8 @@ static const struct command commands[] = {
      "annotations of the app for editors; --stdout", "--output= --stdout"},
     {"exec", cmd_exec, "exec [FLAGS] SCRIPT.lua [ARGS]",
      "run a script as a client of the app; --app APP_DIR", "--app="},
+    {"test", cmd_test, "test [PATH…]",
+     "run specs (busted) inside the host; --filter PATTERN, -o TAP", CMD_TEST_FLAGS},
     {"worker", cmd_worker, NULL, NULL, ""},
 };
 #define N_COMMANDS (sizeof commands / sizeof *commands)

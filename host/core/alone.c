@@ -79,6 +79,8 @@ static void put_apart(struct alone *a, struct list *where, struct task *t) {
 bool alone_admit(struct alone *a, struct task *t) {
     bool suspect = t->ack.delivered >= SUSPECT_DELIVERY && t->op >= 0;
     if (t == a->running || (!suspect && !alone_wanted(a)))
+        t->admitted = true;
+    if (t->admitted) /* also when it starts again: its twins wait for its end, and so do suspects */
         return true;
     put_apart(a, suspect ? &a->suspects : &a->held, t);
     step_soon(a);

@@ -111,13 +111,14 @@ void dead_add(struct pgconn *c, const struct task *t, const struct death *d) {
                " payload, error_code, error_message, error_traceback, fingerprint, attempts,"
                " first_seen_at, code_version)"
                " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)"
-               " ON CONFLICT (namespace, id) DO NOTHING",
-               14,
+               " ON CONFLICT (namespace, id) DO UPDATE SET replayed_at = NULL,"
+               " died_at = EXCLUDED.died_at WHERE $15::boolean",
+               15,
                (const char *const[]){t->h->cfg->namespace_, id, queue_name(t->q), t->path,
                                      t->env.id, d->bare ? NULL : headers.p,
                                      d->bare ? NULL : payload.p, d->code,
                                      d->internal ? d->internal : d->message, d->traceback, print,
-                                     attempts, seen.p, t->gen->version},
+                                     attempts, seen.p, t->gen->version, d->anew ? "true" : "false"},
                0);
     buf_free(&name);
     buf_free(&headers);

@@ -9,9 +9,11 @@ struct death {
     const char *internal;       /* the real message, or NULL: message is it */
     const char *traceback;      /* or NULL */
     bool bare;                  /* leave out headers and payload: they cannot be stored */
+    bool anew; /* its result was stored with it: what was here before is no outcome any more */
 };
 /* Adds the INSERT of the dead letter; its id is the message's, so that a second delivery adds none.
- */
+ * One that dies anew (it was replayed, while its message was still to come once more) is open
+ * again. */
 void dead_add(struct pgconn *c, const struct task *t, const struct death *d);
 #define DEAD_REDACTED "[redacted]" /* in place of the value of a header in redactHeaders */
 /* Once it is durable: to deadSubject, if there is one. */

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "bus/bus_sub.h"
 #include "core/after.h"
+#include "core/alone.h"
 #include "core/intake.h"
 #include "core/reply.h"
 #include "core/task.h"
@@ -50,8 +51,9 @@ struct request {
     int64_t wall_ms;
     uint64_t deadline_ms; /* monotonic: to be a task, or to be stored */
     /* A mutation: what is stored. */
-    char *target, nats_id[ID_TEXT];
+    char *target;
     struct hdrs hdrs;
+    bool sent, repeatable; /* it may be in the stream; there, a second copy would be noticed */
     struct after *later;
 };
 
@@ -102,7 +104,8 @@ static void on_store_failed(struct request *r, const struct err *err) {
         refuse(r, 503, "UNAVAILABLE", "the request could not be stored; send it again");
     } else if (err->kind == ERR_INVALID) {
         refuse(r, 413, NULL, "the request is larger than NATS takes with its headers");
-    } else if (err->kind != ERR_SHUTDOWN && clock_mono_ms() < r->deadline_ms) {
+    } else if (err->kind != ERR_SHUTDOWN && clock_mono_ms() < r->deadline_ms &&
+               (r->repeatable || !r->sent)) {
         r->later = after_ms(r->g->h->loop, STORE_AGAIN_MS, store_again, r);
     } else {
         leave_unknown(r, err->msg);
@@ -118,9 +121,21 @@ static void on_stored(const struct err *err, bool duplicate, void *arg) {
 
 static void store(struct request *r) {
     struct err err;
-    if (!bus_store(r->g->h->bus, r->target, &r->hdrs, r->msg->data, r->msg->len, STORE_TIMEOUT_MS,
-                   on_stored, r, &err))
+    if (bus_store(r->g->h->bus, r->target, &r->hdrs, r->msg->data, r->msg->len, STORE_TIMEOUT_MS,
+                  on_stored, r, &err))
+        r->sent = true;
+    else
         on_store_failed(r, &err);
+}
+
+/* nats-server 2.9 looks for the first "Nats-Msg-Id" among the bytes of the headers. One that stands
+ * in a value ("RBF-Request-Id: Nats-Msg-Id->7") can hide the real one, and then it stores twice
+ * what is sent twice. */
+static bool is_noticed_twice(const struct hdrs *h) {
+    for (size_t i = 0; i < h->n; i++)
+        if (strstr(h->v[i].value, "Nats-Msg-Id") || strstr(h->v[i].name, "Nats-Msg-Id"))
+            return false;
+    return true;
 }
 
 /* What the caller told its own server (an id, an expected sequence) is not for the stream, and what
@@ -133,11 +148,13 @@ static bool may_travel(const struct hdr *h) {
  * again under the same id has another reply subject, and must be heard. */
 static void forward(struct request *r) {
     const struct hdrs *from = &r->msg->hdrs;
+    char id[ID_TEXT];
     for (size_t i = 0; i < from->n; i++)
         if (may_travel(&from->v[i]))
             hdrs_add(&r->hdrs, from->v[i].name, from->v[i].value);
-    id_v4(r->nats_id);
-    hdrs_set(&r->hdrs, "Nats-Msg-Id", r->nats_id);
+    r->repeatable = is_noticed_twice(&r->hdrs);
+    id_v4(id);
+    hdrs_add(&r->hdrs, "Nats-Msg-Id", id);
     r->target = xasprintf("%s%s", r->g->h->cfg->subject_prefix, r->subject);
     r->deadline_ms = clock_mono_ms() + GATEWAY_STORE_MS;
     list_push(&r->g->storing, &r->node);
@@ -147,9 +164,9 @@ static void forward(struct request *r) {
 /* --- queries --- */
 
 /* As a queue has it: twice the connections, so that plain requests and streams get the same share
- * of them. */
+ * of them; and none while a message runs alone, or is to. */
 static bool has_slot(const struct gateway *g) {
-    return g->running < 2 * g->h->cfg->connections;
+    return g->running < 2 * g->h->cfg->connections && !alone_wanted(g->h->alone);
 }
 
 static void run(struct request *r) {

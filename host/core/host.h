@@ -12,10 +12,12 @@
 #include <uv.h>
 
 struct alone;
+struct cache;
 struct http;
 struct backlog;
 struct task;
 struct client;
+struct specs;
 struct intake;
 struct gateway;
 struct lane;
@@ -38,10 +40,12 @@ struct stats {
     uint64_t naks;       /* given back to NATS (unknown paths, draining) */
     uint64_t twins;      /* waited for a task of the same id */
     uint64_t redelivered;
-    uint64_t published;   /* outbox rows stored in NATS after their commit */
-    uint64_t swept;       /* outbox rows the sweeper published */
-    uint64_t crons;       /* slots of crons claimed */
-    uint64_t held;        /* +WPI sent */
+    uint64_t published; /* outbox rows stored in NATS after their commit */
+    uint64_t swept;     /* outbox rows the sweeper published */
+    uint64_t crons;     /* slots of crons claimed */
+    uint64_t held;      /* +WPI sent */
+    uint64_t cache_hits;
+    uint64_t cache_misses;
     uint64_t rpc;         /* plain requests taken */
     uint64_t rpc_busy;    /* of them, those told 503 */
     uint64_t rpc_dropped; /* without a reply subject that may be written to: not taken */
@@ -60,6 +64,7 @@ struct host {
     uint64_t deployed_ms; /* its files were read (monotonic; by the supervisor, once for all) */
     struct intake *intake;
     struct gateway *gateway;
+    struct cache *cache; /* NULL: none, as for rbf exec */
     struct outbox *outbox;
     struct sweeper *sweeper;
     struct purge *purge;
@@ -67,6 +72,7 @@ struct host {
     struct cron *cron;
     struct alone *alone;
     struct client *client; /* of rbf exec */
+    struct specs *specs;   /* of rbf test */
     struct http *http;     /* NULL until a handler sends a request */
     struct list tasks;     /* struct task.node: everything in hand */
     struct task *running;  /* hash by request id: mutations under way */

@@ -77,6 +77,7 @@ void intake_drain(struct intake *in) {
         if (q->pull)
             pull_want(q->pull, 0);
     }
+    pulls_end(in->h->bus);
 }
 
 /* --- messages --- */

@@ -90,25 +90,49 @@ static int replay_one(struct pgsync *s, const char *ns, const struct pgres *lett
     return 0;
 }
 
-/* The next letter behind (died_at, id), locked; another replay that has it is passed over. */
+/* The next letter behind (died_at, id), locked; another replay that has it is passed over. What
+ * dies after $6 may have been sent by this very replay: it is not sent on and on. */
 #define NEXT                                                                                       \
     "SELECT id, payload, died_at FROM rbf_dead_letters WHERE " CHOSEN                              \
-    " AND (died_at, id) > ($4::bigint, $5::uuid) ORDER BY died_at, id LIMIT 1"                     \
+    " AND (died_at, id) > ($4::bigint, $5::uuid) AND died_at <= $6::bigint"                        \
+    " ORDER BY died_at, id LIMIT 1"                                                                \
     " FOR UPDATE SKIP LOCKED"
 
+/* Where a replay is. */
+struct cursor {
+    char *died_at, *id, *until;
+};
+
+static void cursor_free(struct cursor *c) {
+    free(c->died_at);
+    free(c->id);
+    free(c->until);
+}
+
+static int cursor_init(struct cursor *c, struct pgsync *s, struct err *err) {
+    struct pgres *now = pgsync_query(s, "SELECT " NOW, 0, NULL, err);
+    if (!now)
+        return -1;
+    *c = (struct cursor){xstrdup("0"), xstrdup("00000000-0000-0000-0000-000000000000"),
+                         xstrdup(pgres_value(now, 0, 0, NULL))};
+    pgsync_free(now);
+    return 0;
+}
+
 /* 1: there was one; 0: none is left; -1 with err. */
-static int replay_next(struct pgsync *s, const char *const choice_params[3], char **died_at,
-                       char **id, struct letter_counts *out, struct err *err) {
-    const char *params[] = {choice_params[0], choice_params[1], choice_params[2], *died_at, *id};
+static int replay_next(struct pgsync *s, const char *const choice_params[3], struct cursor *at,
+                       struct letter_counts *out, struct err *err) {
+    const char *params[] = {choice_params[0], choice_params[1], choice_params[2],
+                            at->died_at,      at->id,           at->until};
     if (run(s, "BEGIN ISOLATION LEVEL READ COMMITTED", err))
         return -1;
-    struct pgres *letter = pgsync_query(s, NEXT, 5, params, err);
+    struct pgres *letter = pgsync_query(s, NEXT, 6, params, err);
     int rc = letter ? pgres_rows(letter) : -1;
     if (rc == 1) {
-        free(*died_at);
-        free(*id);
-        *id = xstrdup(pgres_value(letter, 0, 0, NULL));
-        *died_at = xstrdup(pgres_value(letter, 0, 2, NULL));
+        free(at->died_at);
+        free(at->id);
+        at->id = xstrdup(pgres_value(letter, 0, 0, NULL));
+        at->died_at = xstrdup(pgres_value(letter, 0, 2, NULL));
         rc = replay_one(s, params[0], letter, out, err) ? -1 : 1;
     }
     pgsync_free(letter);
@@ -120,14 +144,15 @@ static int replay_next(struct pgsync *s, const char *const choice_params[3], cha
 int letters_replay(struct pgsync *s, const char *ns, const struct letter_choice *which,
                    struct letter_counts *out, struct err *err) {
     const char *params[3];
-    char *died_at = xstrdup("0"), *id = xstrdup("00000000-0000-0000-0000-000000000000");
+    struct cursor at;
     int rc;
     *out = (struct letter_counts){0};
     choice(ns, which, params);
-    while ((rc = replay_next(s, params, &died_at, &id, out, err)) == 1)
+    if (cursor_init(&at, s, err))
+        return -1;
+    while ((rc = replay_next(s, params, &at, out, err)) == 1)
         ;
-    free(died_at);
-    free(id);
+    cursor_free(&at);
     return rc;
 }
 
@@ -154,7 +179,8 @@ int letters_discard(struct pgsync *s, const char *ns, const struct letter_choice
                    choice(ns, which, params), discarded, err);
 }
 
-/* READ COMMITTED: a row whose lock the sweeper holds is waited for and looked at again. */
+/* READ COMMITTED: a row whose lock the sweeper holds is waited for and looked at again. The message
+ * that a parked row was made of may come once more, if its ack was lost: it finds its outcome. */
 int letters_cancel(struct pgsync *s, const char *ns, const char *id, bool *cancelled,
                    struct err *err) {
     char named[ID_TEXT];
@@ -163,7 +189,11 @@ int letters_cancel(struct pgsync *s, const char *ns, const char *id, bool *cance
     int rc = counted(s,
                      "WITH gone AS (DELETE FROM rbf_outbox WHERE namespace = $1 AND type ="
                      " 'request' AND target_at > " NOW " AND (id::text = lower($2) OR id::text ="
-                     " $3 OR headers->>'RBF-Request-Id' = $2) RETURNING 1)"
+                     " $3 OR headers->>'RBF-Request-Id' = $2) RETURNING *), told AS (INSERT INTO"
+                     " rbf_results (namespace, request_id, requested_path, requested_input, data,"
+                     " status) SELECT namespace, headers->>'RBF-Request-Id', path, data::text,"
+                     " '{\"code\": \"ABORTED\", \"message\": \"it was cancelled\"}', 499 FROM gone"
+                     " WHERE headers ? 'RBF-First-Seen' ON CONFLICT DO NOTHING)"
                      " SELECT count(*) FROM gone",
                      (const char *const[]){ns, id, named}, &n, err);
     *cancelled = n > 0;

@@ -6,6 +6,7 @@
 #include "base/jsonval.h"
 #include "base/log.h"
 #include "core/after.h"
+#include "core/cache_row.h"
 #include "core/sweeper.h"
 #include "pg/pgarray.h"
 #include <inttypes.h>
@@ -262,7 +263,6 @@ static char *payload(const struct outbox_row *row, bool raw, size_t *len) {
     return xmemdup(data, *len);
 }
 
-/* A plain publish is taken as delivered when the server has read past it. */
 struct echo {
     bus_puback_cb cb;
     void *arg;
@@ -274,9 +274,8 @@ static void on_echo(const struct bus_msg *msg, const struct err *err, void *arg)
     free(e);
 }
 
-static int publish_plain(struct bus *b, const char *subject, const struct hdrs *hd,
-                         const char *data, size_t len, int timeout_ms, bus_puback_cb cb, void *arg,
-                         struct err *err) {
+int outbox_send_plain(struct bus *b, const char *subject, const struct hdrs *hd, const char *data,
+                      size_t len, int timeout_ms, bus_puback_cb cb, void *arg, struct err *err) {
     if (bus_publish(b, subject, NULL, hd, data, len, err))
         return -1;
     struct echo *e = xcalloc(1, sizeof *e);
@@ -307,8 +306,10 @@ int outbox_send(struct host *h, const struct outbox_row *row, int timeout_ms, bu
     char *data = payload(row, raw, &len);
     if (request || stream)
         rc = bus_store(h->bus, row->path, &hd, data, len, timeout_ms, cb, arg, err) ? 0 : -1;
+    else if (cache_row_is(h, row->path))
+        rc = cache_row_send(h, &hd, data, len, timeout_ms, cb, arg, err);
     else
-        rc = publish_plain(h->bus, row->path, &hd, data, len, timeout_ms, cb, arg, err);
+        rc = outbox_send_plain(h->bus, row->path, &hd, data, len, timeout_ms, cb, arg, err);
     free(data);
     hdrs_free(&hd);
     return rc;

@@ -27,6 +27,10 @@ struct outbox_row {
     const char *id, *type, *path, *data, *headers; /* path: full subject; data: JSON or NULL */
     bool spaced;                                   /* data is jsonb's text */
 };
+/* A plain publish, taken as delivered when the server has read past it: then cb comes. 0, or -1
+ * with err. */
+int outbox_send_plain(struct bus *b, const char *subject, const struct hdrs *hd, const char *data,
+                      size_t len, int timeout_ms, bus_puback_cb cb, void *arg, struct err *err);
 /* Publishes row; cb as of bus_store. 0, or -1 with err (then cb never comes). */
 int outbox_send(struct host *h, const struct outbox_row *row, int timeout_ms, bus_puback_cb cb,
                 void *arg, struct err *err);

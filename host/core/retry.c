@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/retry.h"
-#include <stdlib.h>
-#include <sys/random.h>
+#include "base/id.h"
 
 int64_t retry_random(int64_t low, int64_t high) {
     uint64_t r = 0;
     if (high <= low)
         return low;
-    if (getrandom(&r, sizeof r, 0) != sizeof r)
-        abort(); /* cannot happen for 8 bytes once the kernel is seeded */
+    id_random(&r, sizeof r);
     return low + (int64_t)(r % (uint64_t)(high - low + 1));
 }
 

@@ -74,12 +74,22 @@ static void on_statement(struct pgconn *c, const struct pgflight *f, void *arg) 
         fail_own(r, FAIL_ERROR, f->lost->msg);
         return;
     }
+    if (f->lost && r->req->op < 0) {
+        step(r, call_resume_error(r->call, f->lost));
+        return;
+    }
     if (f->lost) {
         end(r, RUN_LOST);
         return;
     }
     const struct pgres *res = f->res[f->n - 1];
     const struct err *err = pgres_err(res);
+    if (r->req->op < 0) { /* specs begin and end transactions themselves */
+        step(r, err             ? call_resume_error(r->call, err)
+                : r->describing ? resume_types(r, res)
+                                : call_resume_result(r->call, res));
+        return;
+    }
     if (!err && pgres_status(res) == PGRES_SKIPPED) /* BEGIN itself failed */
         err = pgres_err(f->res[0]);
     if (err && is_conflict(err))
@@ -135,6 +145,7 @@ static void send_statement(struct run *r) {
                r->describing ? PGADD_DESCRIBE : 0);
     pgconn_sync(r->conn);
     (void)FAILPOINT("run.statement");
+    (void)FAILPOINT(r->req->subject); /* one operation's: "jobs.users.create" */
     r->waiting_sql = true;
     pgconn_send(r->conn, on_statement, r);
 }
@@ -201,7 +212,7 @@ static void step(struct run *r, enum call_event event) {
         }
         return;
     case CALL_DONE:
-        if (r->conn && pgconn_tx(r->conn) == PGTX_FAILED)
+        if (r->conn && r->req->op >= 0 && pgconn_tx(r->conn) == PGTX_FAILED)
             fail_doomed(r);
         else
             end(r, RUN_DONE);
@@ -230,6 +241,8 @@ void run_start(struct run *r, struct host *h, struct gen *g, const struct call_r
     r->deadline_ms = clock_mono_ms() + timeout_ms;
     r->call = call_new(g, req);
     list_push(&h->runs, &r->node);
+    if (lazy)
+        cache_begin(h->cache, &r->reader, g->version);
     step(r, call_start(r->call));
 }
 
@@ -238,6 +251,7 @@ void run_close(struct run *r) {
         pgpool_forget(r->h->pool, &r->waiter);
     list_remove(&r->node);
     stop_asking(r);
+    cache_end(r->h->cache, &r->reader);
     call_delete(r->call);
     r->call = NULL;
     failure_free(&r->own);

@@ -4,6 +4,7 @@
  * and the middleware check before a stored reply. */
 #ifndef RBF_RUN_H
 #define RBF_RUN_H
+#include "core/cache.h"
 #include "core/host.h"
 #include "vm/call.h"
 
@@ -30,6 +31,7 @@ struct run {
     uint64_t conn_by_ms;         /* lazy run: struct run_lazy */
     struct pgpool_waiter waiter; /* lazy run */
     struct list node;            /* among the running, for deadlines */
+    struct cache_reader reader;  /* lazy run */
     const struct ask *asking;    /* the question under way */
     void *asked;                 /* its own */
     int http_calls;              /* so far: what tells their idempotency keys apart */

@@ -18,7 +18,7 @@ struct script_run {
     int code;
 };
 
-static void complain(struct buf *out, const struct failure *f) {
+void script_complain(struct buf *out, const struct failure *f) {
     buf_puts(out, f->internal);
     for (const char *p = f->traceback; p && *p;) {
         const char *end = strchrnul(p, '\n');
@@ -34,7 +34,7 @@ static void on_end(struct run *r, enum run_end end) {
     if (end == RUN_DONE)
         s->code = atoi(r->call->result);
     else if (end == RUN_FAILED)
-        complain(s->complaint, r->failure);
+        script_complain(s->complaint, r->failure);
 }
 
 static void drive(struct script_run *s, const struct call_script *script) {

@@ -10,4 +10,6 @@
  * that begins with file:line, then the user's frames, one an indented line. */
 int script_run(struct config *cfg, struct gen *g, const struct call_script *s,
                struct buf *complaint);
+/* How a script failed, so said. */
+void script_complain(struct buf *out, const struct failure *f);
 #endif

@@ -87,6 +87,10 @@ static void log_verdict(const struct verdict *v) {
                           LOG_S("traceback", v->traceback)));
 }
 
+static struct death death_of(const struct verdict *v) {
+    return (struct death){v->code, v->message, v->internal, v->traceback, v->bare, v->result};
+}
+
 static void conclude(struct verdict *v) {
     struct task *t = v->t;
     (void)FAILPOINT("settle.written");
@@ -98,8 +102,10 @@ static void conclude(struct verdict *v) {
     s->expired += told && v->status == 410;
     s->refused += told && v->status != 410;
     log_verdict(v);
-    if (v->letter)
-        dead_tell(t, &(struct death){v->code, v->message, v->internal, v->traceback, v->bare});
+    if (v->letter) {
+        struct death d = death_of(v);
+        dead_tell(t, &d);
+    }
     if (v->reply)
         task_reply_error(t, v->status, v->code, v->message, v->details);
     if (v->park_until)
@@ -167,8 +173,10 @@ static void write_it(struct verdict *v) {
     pgconn_add(c, "BEGIN ISOLATION LEVEL READ COMMITTED", 0, NULL, 0);
     if (v->result)
         add_result(v);
-    if (v->letter)
-        dead_add(c, v->t, &(struct death){v->code, v->message, v->internal, v->traceback, v->bare});
+    if (v->letter) {
+        struct death d = death_of(v);
+        dead_add(c, v->t, &d);
+    }
     if (v->park_until)
         outbox_add_park(c, v->t, v->park_until, v->park_attempt);
     pgconn_add(c, "COMMIT", 0, NULL, 0);

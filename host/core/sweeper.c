@@ -6,6 +6,7 @@
 #include "base/utf8.h"
 #include "bus/stream.h"
 #include "core/after.h"
+#include "core/cache_row.h"
 #include "core/outbox.h"
 #include "core/retry.h"
 #include "pg/pgarray.h"
@@ -322,9 +323,9 @@ static void on_conn(struct pgconn *conn, const struct err *err, void *arg) {
     pgconn_add(conn,
                "SELECT id, type, path, data, headers, attempts FROM rbf_outbox WHERE namespace = $1"
                " AND " DUE " <= " NOW " AND (target_at IS NOT NULL OR next_try_at IS NOT NULL OR"
-               " created_at <= " NOW " - $2::bigint) ORDER BY " DUE " LIMIT " BATCH_TEXT
-               " FOR UPDATE SKIP LOCKED",
-               2, (const char *const[]){s->h->cfg->namespace_, orphan}, 0);
+               " created_at <= " NOW " - $2::bigint) AND ($3::text IS NULL OR path <> $3)"
+               " ORDER BY " DUE " LIMIT " BATCH_TEXT " FOR UPDATE SKIP LOCKED",
+               3, (const char *const[]){s->h->cfg->namespace_, orphan, cache_row_blocked(s->h)}, 0);
     pgconn_sync(conn);
     pgconn_send(conn, on_found, s);
 }

@@ -32,6 +32,7 @@ struct task {
     int losses;            /* times its connection broke while it ran */
     bool sql_rerun;        /* it was run again once for 23505, 23503 or 22P02 */
     bool leader;           /* it is in host.running */
+    bool admitted;         /* it need not wait (any more) for somebody who runs alone */
     uint64_t held_ms;      /* monotonic: when NATS last heard of it */
     uint64_t answer_by_ms; /* monotonic: PostgreSQL must have been found by then; 0: it can wait */
 };

@@ -5,6 +5,7 @@
 #include "base/jsonval.h"
 #include "base/log.h"
 #include "core/after.h"
+#include "core/cache_row.h"
 #include "core/lane.h"
 #include "core/outbox.h"
 #include "core/results.h"
@@ -312,9 +313,13 @@ static void failed_sql(struct tx *tx, const struct err *err) {
 static void committed(struct tx *tx, const struct pgflight *f) {
     struct task *t = take(tx);
     t->h->stats.done++;
+    const struct list *effects = &tx->run.call->effects;
+    bool first = cache_row_among(tx->h, effects);
+    if (first)
+        outbox_publish(tx->h, t, effects, f->res[f->n - 2]);
     task_reply(t, 200, tx->run.call->result, tx->run.call->result_len);
-    if (!list_empty(&tx->run.call->effects)) /* their INSERT stands before COMMIT */
-        outbox_publish(tx->h, t, &tx->run.call->effects, f->res[f->n - 2]);
+    if (!first && !list_empty(effects)) /* their INSERT stands before COMMIT */
+        outbox_publish(tx->h, t, effects, f->res[f->n - 2]);
     pgpool_release(tx->h->pool, tx->conn);
     tx->conn = NULL;
     task_end(t, "+ACK");
@@ -381,6 +386,8 @@ static void on_ran(struct run *r, enum run_end end) {
     struct tx *tx = r->arg;
     struct task *t = first(tx);
     struct buf why = {0};
+    if (end == RUN_DONE)
+        cache_row_fold(tx->h, &r->call->effects);
     if (end == RUN_CONFLICT) {
         conflict(tx);
     } else if (end == RUN_LOST) {

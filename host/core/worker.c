@@ -6,6 +6,7 @@
 #include "core/after.h"
 #include "core/alone.h"
 #include "core/backlog.h"
+#include "core/cache.h"
 #include "core/cron.h"
 #include "core/gateway.h"
 #include "core/intake.h"
@@ -97,7 +98,8 @@ static void log_stopped(const struct host *h) {
              LOG_I("conflicts", s->conflicts), LOG_I("parked", s->parked), LOG_I("dead", s->dead),
              LOG_I("naks", s->naks), LOG_I("twins", s->twins), LOG_I("redelivered", s->redelivered),
              LOG_I("published", s->published), LOG_I("swept", s->swept), LOG_I("crons", s->crons),
-             LOG_I("held", s->held), LOG_I("purged", s->purged),
+             LOG_I("held", s->held), LOG_I("cache_hits", s->cache_hits),
+             LOG_I("cache_misses", s->cache_misses), LOG_I("purged", s->purged),
              LOG_I("oldest_due_ms", s->oldest_due_ms), LOG_I("rpc", s->rpc),
              LOG_I("rpc_busy", s->rpc_busy), LOG_I("rpc_dropped", s->rpc_dropped),
              LOG_I("rpc_unknown", s->rpc_unknown), LOG_I("in_hand", h->n_tasks));
@@ -116,6 +118,8 @@ static void close_all(void *arg) {
     }
     if (h->bus)
         bus_delete(h->bus); /* what waited for an answer is told, while there is who listens */
+    cache_delete(h->cache);
+    h->cache = NULL;
     if (h->pool)
         pgpool_delete(h->pool);
     cron_delete(h->cron);
@@ -200,6 +204,7 @@ static void on_bus_change(bool up, void *arg) {
     struct worker *w = arg;
     log_write(up ? LOG_INFO : LOG_WARN, up ? "NATS is back" : "NATS is away; waiting",
               log_fields_(LOG_I("in_hand", w->h.n_tasks)));
+    cache_bus_changed(w->h.cache, up);
     if (up && w->h.intake)
         intake_refresh(w->h.intake);
 }
@@ -276,6 +281,9 @@ static int connect_servers(struct worker *w, struct err *err) {
     h->bus = bus_new(&w->loop, &o, err);
     buf_free(&name);
     if (!h->bus)
+        return -1;
+    h->cache = cache_new(h, err);
+    if (!h->cache)
         return -1;
     h->pool = pgpool_new(&w->loop, c->database_url, (int)c->connections);
     pgpool_on_change(h->pool, on_pool_change, w);
@@ -383,6 +391,7 @@ static void go_live(struct worker *w, const struct ctl_frame *f) {
     w->h.gen = g;
     if (old) {
         gen_unref(old);
+        cache_reloaded(w->h.cache);
         intake_apply(w->h.intake, on_queues_ready, w);
     } else if (start(w, &err)) {
         fatal(w, err.msg);

@@ -101,7 +101,9 @@ int server_nats_init(struct server *s, const struct statedir *dir, struct err *e
     s->exe = server_find("nats-server", more);
     if (!s->exe)
         return err_set(err, ERR_CONFIG, "no nats-server found: apt-get install nats-server");
-    s->data = statedir_subfolder(dir, "nats", err);
+    char *name = xasprintf("nats%s", dir->suffix);
+    s->data = statedir_subfolder(dir, name, err);
+    free(name);
     if (!s->data || statedir_end_orphans(s->data, "nats-server", err) != 0)
         return -1;
     s->conf = xasprintf("%s/nats.conf", dir->home);

@@ -176,7 +176,7 @@ int server_pg_init(struct server *s, const struct statedir *dir, struct err *err
                          .stop_ms = 15000,
                          .command = command,
                          .ready = ready};
-    char *data = xasprintf("%s/pg", dir->home);
+    char *name = xasprintf("pg%s", dir->suffix), *data = xasprintf("%s/%s", dir->home, name);
     int version = data_version(data), log = statedir_file(dir, s->log, true, err);
     char *bin = find_bindir(version);
     int rc = log < 0 ? -1 : 0;
@@ -200,8 +200,9 @@ int server_pg_init(struct server *s, const struct statedir *dir, struct err *err
     if (rc == 0 && !version)
         rc = make_data(s, bin, data, err);
     if (rc == 0)
-        rc = (s->data = statedir_subfolder(dir, "pg", err)) ? 0 : -1;
+        rc = (s->data = statedir_subfolder(dir, name, err)) ? 0 : -1;
     free(bin);
     free(data);
+    free(name);
     return rc;
 }

@@ -56,13 +56,18 @@ static int write_dev_json(struct services *s, const struct services_options *o, 
 struct services *services_start(const struct services_options *o, struct err *err) {
     struct services *s = xcalloc(1, sizeof *s);
     s->throwaway = o->throwaway;
-    if (statedir_open(&s->dir, o->state_dir, err) != 0) {
+    if (statedir_open(&s->dir, o->state_dir, o->app_dir, err) != 0) {
         free(s);
         return NULL;
     }
-    if (server_pg_init(&s->pg, &s->dir, err) == 0 &&
-        server_nats_init(&s->nats, &s->dir, err) == 0 && server_start(&s->nats, err) == 0 &&
-        server_start(&s->pg, err) == 0 && write_dev_json(s, o, err) == 0)
+    int rc = server_pg_init(&s->pg, &s->dir, err);
+    if (rc == 0 && !o->postgres_only)
+        rc = server_nats_init(&s->nats, &s->dir, err) || server_start(&s->nats, err);
+    if (rc == 0)
+        rc = server_start(&s->pg, err);
+    if (rc == 0 && !o->postgres_only)
+        rc = write_dev_json(s, o, err);
+    if (rc == 0)
         return s;
     services_stop(s);
     return NULL;

@@ -3,10 +3,10 @@
  * as children, ended with us, their data kept in a state folder.
  *
  * state_dir holds lock, dev.json and, where the servers' user can reach it and a socket path fits,
- * their data; else the data is in /var/tmp/rbf-<uid>-<hash of state_dir>/. PostgreSQL listens on a
- * unix socket in a 0700 folder only; NATS on 127.0.0.1, a port of its own choice, behind a token.
- * Run as root, the servers run as postgres (else nobody). Main thread only: children die with the
- * thread that started them. Blocking, except services_tick(). */
+ * their data, each app's apart; else the data is in /var/tmp/rbf-<uid>-<hash of state_dir>/.
+ * PostgreSQL listens on a unix socket in a 0700 folder only; NATS on 127.0.0.1, a port of its own
+ * choice, behind a token. Run as root, the servers run as postgres (else nobody). Main thread only:
+ * children die with the thread that started them. Blocking, except services_tick(). */
 #ifndef RBF_SERVICES_H
 #define RBF_SERVICES_H
 #include "base/err.h"
@@ -15,9 +15,10 @@ struct services;
 
 struct services_options {
     const char *state_dir;      /* NULL: ".rbf" in the current folder; created if missing */
-    const char *app_dir;        /* the next three only go into dev.json; NULL: "" */
-    const char *namespace_;     /* likewise; NULL: "default" */
+    const char *app_dir;        /* whose data it is; goes into dev.json; NULL: "" */
+    const char *namespace_;     /* only goes into dev.json; NULL: "default" */
     const char *subject_prefix; /* likewise; NULL: "" */
+    bool postgres_only;         /* no NATS, and nobody finds us (dev.json) */
     bool throwaway;             /* services_stop() removes state_dir and all data */
 };
 

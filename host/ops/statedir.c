@@ -144,8 +144,20 @@ static int take_lock(struct statedir *s, struct err *err) {
     return 0;
 }
 
-int statedir_open(struct statedir *s, const char *path, struct err *err) {
-    *s = (struct statedir){.lock_fd = -1};
+/* The name for people, the hash for apps of the same name. */
+static char *suffix_of(const char *app_dir) {
+    char hash[13];
+    char *real = app_dir ? realpath(app_dir, NULL) : NULL;
+    if (!real)
+        return xstrdup("");
+    id_hash12(real, strlen(real), hash);
+    char *suffix = xasprintf("-%.40s-%.6s", strrchr(real, '/') + 1, hash);
+    free(real);
+    return suffix;
+}
+
+int statedir_open(struct statedir *s, const char *path, const char *app_dir, struct err *err) {
+    *s = (struct statedir){.lock_fd = -1, .suffix = suffix_of(app_dir)};
     if (choose_user(s, err) == 0 && (s->path = make_folder(path ? path : ".rbf", err)) &&
         own_folder(s->path, err) == 0 && take_lock(s, err) == 0 && find_home(s, err) == 0)
         return 0;
@@ -158,6 +170,7 @@ void statedir_close(struct statedir *s) {
         close(s->lock_fd);
     free(s->path);
     free(s->home);
+    free(s->suffix);
     *s = (struct statedir){.lock_fd = -1};
 }
 

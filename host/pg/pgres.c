@@ -5,18 +5,24 @@
 #include <stdlib.h>
 #include <string.h>
 
+static void put_more(struct buf *line, const char *before, const char *text, const char *behind) {
+    struct buf more = {0};
+    if (!text)
+        return;
+    pg_one_line(&more, text);
+    buf_printf(line, "%s%s%s", before, more.p ? more.p : "", behind);
+    buf_free(&more);
+}
+
 int pgres_explain(const PGresult *pg, struct err *err) {
     const char *state = PQresultErrorField(pg, PG_DIAG_SQLSTATE);
     const char *primary = PQresultErrorField(pg, PG_DIAG_MESSAGE_PRIMARY);
     const char *detail = PQresultErrorField(pg, PG_DIAG_MESSAGE_DETAIL);
+    const char *hint = PQresultErrorField(pg, PG_DIAG_MESSAGE_HINT); /* what was meant, perhaps */
     struct buf line = {0};
     pg_one_line(&line, primary ? primary : PQresultErrorMessage(pg));
-    if (detail) {
-        struct buf more = {0};
-        pg_one_line(&more, detail);
-        buf_printf(&line, " (%s)", more.p ? more.p : "");
-        buf_free(&more);
-    }
+    put_more(&line, " (", detail, ")");
+    put_more(&line, "; ", hint, "");
     err_set(err, ERR_PG, "%s", line.p ? line.p : "unknown error");
     if (err && state)
         snprintf(err->sqlstate, sizeof err->sqlstate, "%s", state);

@@ -49,8 +49,8 @@ static int put_header(struct hdrs *h, const char *name, const char *value, struc
         return err_set(err, ERR_INVALID, "header '%s' must be a string", name);
     if (!hdrs_valid(name, value))
         return err_set(err, ERR_INVALID,
-                       "header '%s' cannot be sent: a name is a token, a value one line of UTF-8",
-                       name);
+                       "header '%.*s' cannot be sent: a name is a token, a value one line of UTF-8",
+                       (int)strcspn(name, "\r\n"), name);
     hdrs_set(h, name, value);
     return 0;
 }
@@ -75,7 +75,7 @@ static void inherit_trace(struct hdrs *h, const struct call_request *req) {
         hdrs_set(h, "traceparent", trace);
 }
 
-static struct effect *collect(struct call *c, const char *subject) {
+struct effect *effect_new(struct call *c, const char *subject) {
     struct effect *e = xcalloc(1, sizeof *e);
     e->subject = xstrdup(subject);
     id_v7(e->id);
@@ -128,7 +128,7 @@ static int l_request(lua_State *L) {
     buf_reset(&vm->buf);
     if (json_put(vm, L, 2, "input", &vm->buf, &err) != 0)
         return refuse(L, err.msg);
-    struct effect *e = collect(c, subject);
+    struct effect *e = effect_new(c, subject);
     e->type = EFFECT_REQUEST;
     e->data = xstrdup(vm->buf.p);
     e->target_at = (int64_t)lua_tonumber(L, 5);
@@ -158,7 +158,7 @@ static int l_message(lua_State *L) {
     buf_reset(&vm->buf);
     if (!raw && json_put(vm, L, 2, "payload", &vm->buf, &err) != 0)
         return refuse(L, err.msg);
-    struct effect *e = collect(c, subject);
+    struct effect *e = effect_new(c, subject);
     e->type = EFFECT_MESSAGE;
     if (raw) {
         e->raw = xmemdup(raw, n);
@@ -208,8 +208,9 @@ void effects_settle(struct list *effects) {
     }
 }
 
-/* (row id) → true: this run's own, not to be | false: none of this run | nil, message.
- * An entry of its own, so that a savepoint's rollback takes the cancelling back as well. */
+/* (row id) → true, had it a request id of its own: this run's own, not to be | false: none of this
+ * run | nil, message. An entry of its own, so that a savepoint's rollback takes the cancelling back
+ * as well. */
 static int l_cancel(lua_State *L) {
     struct call *c = vm_current(vm_of(L), L);
     if (not_now(c))
@@ -221,13 +222,15 @@ static int l_cancel(lua_State *L) {
         if (!strcmp(e->id, id))
             last = e;
     }
-    lua_pushboolean(L, last && last->type == EFFECT_REQUEST);
-    if (last && last->type == EFFECT_REQUEST) {
-        struct effect *e = collect(c, "");
+    bool own = last && last->type == EFFECT_REQUEST;
+    lua_pushboolean(L, own);
+    lua_pushboolean(L, own && last->request_id);
+    if (own) {
+        struct effect *e = effect_new(c, "");
         e->type = EFFECT_CANCEL;
         snprintf(e->id, sizeof e->id, "%s", id);
     }
-    return 1;
+    return 2;
 }
 
 /* (request id) → the id of the row that `id = …` makes */

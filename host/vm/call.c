@@ -136,8 +136,9 @@ static enum call_event ask(struct call *c) {
 static enum call_event step(struct call *c, int nargs) {
     struct vm *vm = c->gen->vm;
     vm->current = c;
-    memory_enter(&vm->memory);
-    watchdog_enter(vm, c->coro->co, vm->limit_ms);
+    memory_enter(&vm->memory, vm->L);
+    /* nobody else waits for the loop of a script */
+    watchdog_enter(vm, c->coro->co, c->coro->req->op < 0 ? 0 : vm->limit_ms);
     int rc = lua_resume(c->coro->co, nargs);
     watchdog_leave();
     if (!c->gen->spent)

@@ -22,6 +22,7 @@ struct call_script {
     size_t len;
     int argc; /* its arguments */
     char *const *argv;
+    const char *runner; /* the module that runs it, in the place of rbf.script; NULL: that */
 };
 
 struct call_request { /* borrowed until call_delete */
@@ -87,13 +88,15 @@ struct failure {
     int64_t retry_after_ms;
 };
 
-void failure_free(struct failure *f); /* what it points to */
+const char *failure_kind_name(enum failure_kind kind); /* "permanent", … */
+void failure_free(struct failure *f);                  /* what it points to */
 void failure_copy(struct failure *to, const struct failure *from);
 
 struct effect { /* one call to the scheduler */
     struct list node;
-    /* EFFECT_CANCEL is gone, with what it cancels, when the call is done */
-    enum { EFFECT_REQUEST, EFFECT_MESSAGE, EFFECT_CANCEL } type;
+    /* EFFECT_CANCEL is gone, with what it cancels, when the call is done; EFFECT_CACHE: subject is
+     * a key of the cache, to be invalidated */
+    enum { EFFECT_REQUEST, EFFECT_MESSAGE, EFFECT_CANCEL, EFFECT_CACHE } type;
     char id[37];      /* of the outbox row */
     char *request_id; /* the follow-up's, NULL: the row's id */
     char *subject;    /* EFFECT_REQUEST: without the app's prefix; EFFECT_MESSAGE: as it is */
@@ -104,6 +107,7 @@ struct effect { /* one call to the scheduler */
     int64_t target_at; /* ms epoch; 0: now */
     bool stream;       /* EFFECT_MESSAGE: wait for a PubAck */
 };
+void effect_delete(struct effect *e); /* takes it out of its list */
 
 struct call {
     /* CALL_TYPES: sql. CALL_SQL: text and text parameters (NULL entries are SQL NULL) */

@@ -3,6 +3,7 @@
  * answer is carried over, and places are written as users see them. */
 #include "base/log.h"
 #include "vm/vm.h"
+#include "vm/watchdog.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -102,6 +103,15 @@ static int sort_out(lua_State *L) {
     return 0;
 }
 
+/* An error object may have a metamethod of the app's. */
+static int sort_out_watched(struct call *c, lua_State *L) {
+    struct vm *vm = c->gen->vm;
+    watchdog_enter(vm, L, vm->limit_ms);
+    int rc = lua_cpcall(L, sort_out, c);
+    watchdog_leave();
+    return rc;
+}
+
 void failure_set(struct call *c, lua_State *from) {
     lua_State *L = c->gen->vm->L;
     struct buf trace = {0};
@@ -112,7 +122,7 @@ void failure_set(struct call *c, lua_State *from) {
     if (from == L) { /* nothing of the user's ran yet */
         failure_set_text(c, lua_tostring(L, -1));
         lua_pop(L, 1);
-    } else if (lua_cpcall(L, sort_out, c) != 0) {
+    } else if (sort_out_watched(c, L) != 0) {
         failure_free(&c->failure);
         failure_set_text(c, lua_tostring(L, -1));
         lua_pop(L, 1);

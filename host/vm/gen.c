@@ -147,11 +147,12 @@ static int load(lua_State *L) {
     return 0;
 }
 
-/* The error value at the top of the stack as one line. */
+/* The error value at the top of the stack as one line. Its metamethods are not asked: lua/rbf made
+ * text of what the app raised. */
 static int load_error(struct vm *vm, struct err *err) {
     lua_State *L = vm->L;
     struct buf text = {0};
-    if (!lua_isstring(L, -1) && !luaL_callmeta(L, -1, "__tostring"))
+    if (!lua_isstring(L, -1))
         lua_pushfstring(L, "the error is a %s where a string was expected", luaL_typename(L, -1));
     trace_pretty(vm, lua_tostring(L, -1) ? lua_tostring(L, -1) : "", &text);
     for (size_t i = 0; i < text.len; i++)
@@ -196,7 +197,7 @@ struct gen *gen_load(const struct tree *tree, const char *lua_dir, uint32_t numb
     snprintf(g->version, sizeof g->version, "%s", tree->version);
     g->vm = vm_new(g, tree, lua_dir, limit_bytes);
     g->vm->limit_ms = limit_ms;
-    memory_enter(&g->vm->memory);
+    memory_enter(&g->vm->memory, g->vm->L);
     watchdog_enter(g->vm, g->vm->L, limit_ms * WATCHDOG_LOAD);
     int failed = lua_cpcall(g->vm->L, load, g);
     watchdog_leave();

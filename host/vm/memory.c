@@ -2,6 +2,7 @@
 #include "vm/memory.h"
 
 #define COLLECT_SHARE .6
+#define FULL_SHARE .85 /* a spent state is still asked to work, until there is a new one */
 
 static void *count(void *ud, void *p, size_t before, size_t n) {
     struct memory *m = ud;
@@ -26,7 +27,9 @@ void memory_close(struct memory *m, lua_State *L) {
     lua_setallocf(L, m->inner, m->inner_ud);
 }
 
-void memory_enter(struct memory *m) {
+void memory_enter(struct memory *m, lua_State *L) {
+    if (m->limit && (double)m->used >= (double)m->limit * FULL_SHARE)
+        lua_gc(L, LUA_GCCOLLECT, 0);
     m->limited = true;
 }
 

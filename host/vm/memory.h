@@ -22,7 +22,8 @@ struct memory {
 void memory_open(struct memory *m, lua_State *L, size_t limit);
 /* Before lua_close. */
 void memory_close(struct memory *m, lua_State *L);
-/* Around protected Lua. leave: true when the state is spent. May run the collector. */
-void memory_enter(struct memory *m);
+/* Around protected Lua; both may run the collector. enter: what a call has left behind that ran out
+ * of memory, and is over now, is not the next one's fault. leave: true when the state is spent. */
+void memory_enter(struct memory *m, lua_State *L);
 bool memory_leave(struct memory *m, lua_State *L);
 #endif

@@ -74,8 +74,8 @@ static void add_host(struct vm *vm) {
     lua_State *L = vm->L;
     luaL_findtable(L, LUA_REGISTRYINDEX, "_LOADED", 8);
     lua_newtable(L);
-    const luaL_Reg *const all[] = {api_module, api_host,  api_json, api_db,
-                                   api_ask,    api_sched, api_log,  api_cron};
+    const luaL_Reg *const all[] = {api_module, api_host,  api_json, api_db,  api_ask,
+                                   api_cache,  api_sched, api_log,  api_cron};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         add_functions(vm, all[i]);
     api_host_constants(vm);

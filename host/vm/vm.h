@@ -51,7 +51,7 @@ void vm_unref(struct vm *vm, int ref);
 
 /* The lists of C functions, one a file; vm.c puts them all into the table rbf.host. */
 extern const luaL_Reg api_host[], api_json[], api_db[], api_ask[], api_sched[], api_log[];
-extern const luaL_Reg api_module[], api_cron[];
+extern const luaL_Reg api_module[], api_cache[], api_cron[];
 /* Keeps what modules from outside the app may use, before it is taken from the state. */
 void api_module_keep(lua_State *L);
 /* Sets rbf.host's constants (null, array_mt, …); table at the top of the stack. */
@@ -126,9 +126,9 @@ void coro_tag(lua_State *L); /* pushes the tag of host yields */
  * still there for the traceback. */
 void failure_set(struct call *c, lua_State *from);
 void failure_set_text(struct call *c, const char *message); /* FAIL_ERROR */
-const char *failure_kind_name(enum failure_kind kind);
 
-void effect_delete(struct effect *e);
+/* api_sched.c: one more effect of the call, with an id; its type is to be set. */
+struct effect *effect_new(struct call *c, const char *subject);
 /* Takes out what was cancelled. */
 void effects_settle(struct list *effects);
 #endif

@@ -1,5 +1,6 @@
 --- rbf.defineBackend, app:middleware, app:mutation, app:query, rbf.createBackend.
 local host = require "rbf.host"
+local cache = require "rbf.cache"
 local errors = require "rbf.errors"
 local hooks = require "rbf.hooks"
 local modules = require "rbf.modules"
@@ -23,7 +24,7 @@ end
 
 local definition_keys = {
   path = true, input = true, output = true, handler = true, timeout = true, name = true,
-  example = true, retry = true, jit = true,
+  example = true, retry = true, jit = true, cache = true,
 }
 
 --- The path with its parameter names blotted out: two paths with the same one match the same.
@@ -111,6 +112,7 @@ local function define(app, kind, queue_name, def)
     timeout = def.timeout and util.timeout(def.timeout, def.path .. ": timeout"),
     retry = def.retry ~= nil and retry.read(def.retry, def.path .. ": retry") or nil,
     example = example_text(def),
+    cache = cache.policy(kind, def),
     file = place(def.handler),
     backend = app.backend,
     chain = app.chain,

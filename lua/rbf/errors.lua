@@ -208,7 +208,7 @@ function _M.classify(e)
     status = e.status,
     code = e.kind == "error" and "INTERNAL_SERVER_ERROR" or e.code,
     message = hidden and (e.public or "Internal server error") or e.message,
-    details = e.json,
+    details = not hidden and e.json or nil, -- of output, they would name what the caller shall not see
     internal = tostring(e),
     sqlstate = e.sqlstate,
     retry_after_ms = e.after,

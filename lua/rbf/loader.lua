@@ -9,6 +9,9 @@ local misuse = errors.misuse
 local real_require = require
 local _M = {}
 
+--- Which file requires which: path → set of paths. For `rbf test --watch`.
+_M.edges = {}
+
 local loaded, loading = {}, {} -- by path; loading is also the stack of what requires what
 local env -- globals of the app's files, set by start()
 local files = {} -- set of paths
@@ -60,9 +63,15 @@ local function check_cycle(path)
   end
 end
 
---- Errors without a place get the file's name.
+--- Errors without a place get the file's name. Whatever was raised is text from here on: the host
+--- would ask an object for it where nothing protects or watches.
 local function raise(path, e)
-  if type(e) == "string" and not host.placed(e) then e = host.shown(path) .. ": " .. e end
+  if type(e) ~= "string" then
+    local mt = getmetatable(e)
+    local ok, text = pcall(type(mt) == "table" and mt.__tostring or type, e)
+    e = ok and text ~= type(e) and tostring(text) or ("the error is a %s where a string was expected"):format(type(e))
+  end
+  if not host.placed(e) then e = host.shown(path) .. ": " .. e end
   error(e, 0)
 end
 
@@ -100,7 +109,14 @@ function _M.require(name)
   util.check_type(name, "string", "require's argument")
   if public[name] or c_modules[name] or builtin[name] then return real_require(name) end
   local path = find(name)
-  if path then return load_file(path) end
+  if path then
+    local by = loading[#loading]
+    if by then
+      _M.edges[by] = _M.edges[by] or {}
+      _M.edges[by][path] = true
+    end
+    return load_file(path)
+  end
   if libraries[name] then return env[name] end
   if refused[name] then misuse("no module '%s': %s", name, refused[name]) end
   if name:find "^rbf%." then misuse("'%s' is private to the framework; require \"rbf\"", name) end

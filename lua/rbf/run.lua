@@ -1,5 +1,6 @@
 --- One run of an operation: middleware, input, handler, output. The host calls it as a coroutine.
 local host = require "rbf.host"
+local cache = require "rbf.cache"
 local context = require "rbf.context"
 local db = require "rbf.db"
 local errors = require "rbf.errors"
@@ -7,10 +8,11 @@ local hooks = require "rbf.hooks"
 local log = require "rbf.log"
 local registry = require "rbf.registry"
 local schema = require "rbf.z.schema"
+local util = require "rbf.util"
 local scheduler = require("rbf.scheduler").scheduler
 
 local null = host.null
-local type, pairs, setmetatable = type, pairs, setmetatable
+local ipairs, pairs, setmetatable, type = ipairs, pairs, setmetatable, type
 
 local _M = {}
 
@@ -32,9 +34,27 @@ local function new_ctx(backend)
   return ctx
 end
 
+--- Of what a run may have, not all is there in each; other names are mistakes.
+local function named(what, names)
+  local known = {}
+  for _, name in ipairs(names) do known[name] = true end
+  return {
+    __index = function(_, k)
+      if known[k] then return nil end
+      errors.misuse("%s has no '%s'%s", what, tostring(k), util.did_you_mean(k, names))
+    end,
+  }
+end
+
+local r_mt = named("r", { "cache", "ctx", "db", "input", "msg", "params", "scheduler" })
+local msg_mt = named("r.msg", {
+  "attempt", "headers", "operation", "requestId", "subject", "timestamp", "type",
+})
+
 local function new_r(op, input, params, msg)
   setmetatable(msg.headers, headers_mt)
-  return { ctx = new_ctx(op.backend), input = input, params = params, msg = msg }
+  setmetatable(msg, msg_mt)
+  return setmetatable({ ctx = new_ctx(op.backend), input = input, params = params, msg = msg }, r_mt)
 end
 
 local function check_input(op, input)
@@ -78,6 +98,7 @@ function _M.run(number, input, params, msg, middleware_only)
   if op.on_error[1] then host.keep(r) end
   local database = db.new(op.type)
   r.db = database
+  r.cache = cache.of(op.type)
   if op.type == "mutation" then r.scheduler = scheduler end
   hooks.before(op, r)
   if middleware_only then
@@ -85,6 +106,8 @@ function _M.run(number, input, params, msg, middleware_only)
     return
   end
   r.input = check_input(op, input)
+  local key = op.cache and not database.doomed and cache.key(op, r)
+  if key and cache.answer(key) then return end
   local result = op.handler(r)
   check_doomed(database)
   if op.after[1] then
@@ -92,6 +115,7 @@ function _M.run(number, input, params, msg, middleware_only)
     check_doomed(database)
   end
   check_output(op, result)
+  if key then cache.keep(op, key) end
 end
 
 --- The onError hooks, after the rollback. r: what the run had kept; nil when it did not begin.

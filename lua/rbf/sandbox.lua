@@ -57,7 +57,8 @@ end
 
 --- The coroutine of a handler is the host's, and nobody else's to resume.
 local function running()
-  if not host.in_main() then return coroutine.running() end
+  if host.in_main() then return nil end
+  return (coroutine.running())
 end
 
 local function unwrap(ok, ...)
@@ -133,6 +134,16 @@ local function copy(t)
   return result
 end
 
+--- A library as the app's files share it.
+local function library(name, functions)
+  return setmetatable({}, {
+    __index = functions,
+    __newindex = function(_, k)
+      misuse("%s.%s cannot be set: all requests share it; write 'local %s'", name, tostring(k), tostring(k))
+    end,
+  })
+end
+
 local function globals()
   local g = {}
   for _, name in ipairs {
@@ -142,15 +153,17 @@ local function globals()
     g[name] = _G[name]
   end
   g.getmetatable, g.setmetatable, g.rawset = safe_getmetatable, safe_setmetatable, safe_rawset
-  g.string, g.table, g.math, g.bit = copy(string), copy(table), copy(math), copy(require "bit")
-  g.os = { time = os.time, date = os.date, clock = os.clock, difftime = os.difftime }
-  g.debug = { traceback = debug.traceback }
-  g.jit = { version = jit.version, version_num = jit.version_num, os = jit.os, arch = jit.arch }
+  for _, name in ipairs { "string", "table", "math", "bit" } do
+    g[name] = library(name, copy(require(name)))
+  end
+  g.os = library("os", { time = os.time, date = os.date, clock = os.clock, difftime = os.difftime })
+  g.debug = library("debug", { traceback = debug.traceback })
+  g.jit = library("jit", { version = jit.version, version_num = jit.version_num, os = jit.os, arch = jit.arch })
   g.pcall, g.xpcall, g.print = safe_pcall, safe_xpcall, print_to_log
-  g.coroutine = {}
-  for name, f in pairs(coroutine) do g.coroutine[name] = f end
-  g.coroutine.resume, g.coroutine.wrap, g.coroutine.yield = resume, wrap, yield
-  g.coroutine.running = running
+  local coroutines = copy(coroutine)
+  coroutines.resume, coroutines.wrap, coroutines.yield = resume, wrap, yield
+  coroutines.running = running
+  g.coroutine = library("coroutine", coroutines)
   return g
 end
 

@@ -23,7 +23,7 @@ end
 
 local function checked_or_false(value, why)
   if value == nil then misuse("%s", why) end
-  return value
+  return value, why
 end
 
 --- "events.email.send" → the queue's subject and the path behind it.
@@ -116,8 +116,10 @@ end
 
 -- A row whose time has come belongs to the sweeper, which may hold its lock. One that is not due is
 -- nobody's, and once this transaction has deleted it no sweeper will find it.
-local cancel_row = "DELETE FROM rbf_outbox WHERE namespace = $1 AND id IN ($2, $3) AND type = 'request' AND "
-  .. "target_at > (EXTRACT(EPOCH FROM clock_timestamp()) * 1000)::bigint"
+local cancel_row = "WITH gone AS (DELETE FROM rbf_outbox WHERE namespace = $1 AND id IN ($2, $3) AND type = "
+  .. "'request' AND target_at > (EXTRACT(EPOCH FROM clock_timestamp()) * 1000)::bigint RETURNING 1) "
+  .. "SELECT EXISTS (SELECT FROM gone) AS gone, EXISTS (SELECT FROM rbf_outbox WHERE namespace = $1 "
+  .. "AND id IN ($2, $3) AND type = 'request') AS there"
 
 local function is_uuid(text)
   return text:find("^%x%x%x%x%x%x%x%x%-%x%x%x%x%-%x%x%x%x%-%x%x%x%x%-%x%x%x%x%x%x%x%x%x%x%x%x$") ~= nil
@@ -130,7 +132,17 @@ function methods:cancel(id)
   util.check_type(id, "string", "scheduler:cancel's argument")
   local named = host.id_of(id)
   local row = is_uuid(id) and id:lower() or named
-  if checked_or_false(host.cancel(row)) or checked_or_false(host.cancel(named)) then return true end
+  local own, is_named = checked_or_false(host.cancel(row))
+  if not own then own, is_named = checked_or_false(host.cancel(named)) end
+  -- under an id of its own it may have been pending already: then it is that one which would run
+  if own and not is_named then return true end
+  local gone, there = _M.delete_rows(row, named)
+  return gone or own and not there
+end
+
+--- Deletes a row that is not due, by either id: was there one, and is there one that stays? (`rbf
+--- test` has its own.)
+function _M.delete_rows(row, named)
   local _, namespace = host.ask "namespace"
   local ok, message, sqlstate = host.sql(cancel_row, namespace, row, named)
   if ok == nil then
@@ -138,7 +150,8 @@ function methods:cancel(id)
   elseif not ok then
     error(errors.sql(message, sqlstate), 0)
   end
-  return host.affected() > 0
+  local found = host.row()
+  return found.gone, found.there
 end
 
 local Raw = { __name = "rbf.raw" }

@@ -122,7 +122,13 @@ end
 
 --- All columns that some row has, sorted.
 local function columns_of(rows)
-  local set = {}
+  local set, keys = {}, 0
+  for _ in pairs(rows) do keys = keys + 1 end
+  for i = 1, keys do
+    if rows[i] == nil then
+      misuse("db:insert takes one row, or a list of rows without holes and other keys; row %d is nil", i)
+    end
+  end
   for i, row in ipairs(rows) do
     util.check_type(row, "table", ("db:insert: row %d"):format(i))
     for k in pairs(row) do

@@ -79,6 +79,8 @@ end
 
 local units = { ms = 1, seconds = 1000, minutes = 60000, hours = 3600000, days = 86400000 }
 
+local longest = 1000 * 365.25 * units.days -- the host counts ms in 64 bits, from 1970 on
+
 --- { seconds = 30 } → 30000. Several units add up.
 function _M.duration(t, what)
   local total = 0
@@ -93,6 +95,7 @@ function _M.duration(t, what)
     end
     total = total + n * units[unit]
   end
+  if total > longest then errors.misuse("%s is longer than 1000 years", what) end
   return floor(total + 0.5)
 end
 

@@ -127,7 +127,7 @@ end
 -- Lua's keywords cannot stand behind a dot; as rbf.op["in"] they can.
 op["in"], op["and"], op["or"], op["not"] = op.in_, op.and_, op.or_, op.not_
 
-util.closed(op, "rbf.op")
+_M.op = util.readonly(op, "rbf.op")
 
 -- ---------------------------------------------------------------- SQL
 

@@ -48,6 +48,17 @@ describe("scheduler:cancel", function()
     assert.equal("", ran())
   end)
 
+  it("drops what the same run enqueued, and what was pending under that id before", function()
+    call("later", { what = "first", ms = 60000, id = "again" })
+    assert.is_true(call("both", '"again"'))
+    assert.equal(0, stage:count "rbf_outbox")
+    assert.is_true(call("both", '"new"'))
+    assert.equal(0, stage:count "rbf_outbox")
+    call("later", { what = "due", ms = 60000, id = "due" })
+    stage.db:exec "UPDATE rbf_outbox SET target_at = 1, next_try_at = 9000000000000"
+    assert.is_false(call("both", '"due"')) -- that one runs
+  end)
+
   it("is too late for what is due or done", function()
     local id = call("later", { what = "done", ms = 0 })
     stage:settle { "jobs" }

@@ -115,11 +115,14 @@ describe("app:cron", function()
           RBF_FAILPOINT_SEED = tostring(seed) },
       }
     end
-    local rows = proc.eventually(function()
+    proc.eventually(function()
       local text = proc.read_file(log) or ""
-      return #fired "tick" >= 6 and text:find "before_claim kill" and text:find "after_claim kill" and fired "tick"
+      return #fired "tick" >= 6 and text:find "before_claim kill" and text:find "after_claim kill"
     end, 90000, "faults of both kinds, and firings")
-    assert_each_once(rows)
+    for _, running in ipairs(stage.hosts) do running:stop() end
+    stage:start { args = { "--no-cron", "--orphan-after", "100ms" } } -- publishes what was claimed
+    stage:settle { "jobs" }
+    assert_each_once(fired "tick")
   end)
 
   it("does not run a slot twice that is claimed again, as after a jump of the clock", function()

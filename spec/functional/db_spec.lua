@@ -58,6 +58,11 @@ describe("db", function()
     return table.concat(list)
   end
 
+  it("passes on what PostgreSQL thinks was meant", function()
+    fails("read", 'return db:findMany("people", { where = { citty = "Rom" } })',
+      'column "citty" does not exist; Perhaps you meant to reference the column "people.city".')
+  end)
+
   describe("finds by", function()
     local cases = {
       { 'rbf.all', "abcd" },

@@ -107,3 +107,47 @@ it("a step that does not exist does nothing", function()
   assert.is_nil(proc.read_file(one.log))
   host.close(one.stage)
 end)
+
+describe("a message that comes once more, as its ack was lost,", function()
+  local one
+
+  after_each(function()
+    host.close(one and one.stage)
+  end)
+
+  -- Puts a message into jobs whose first delivery loses its ack, and waits for what it leaves in a table.
+  local function store(data, headers, table_name)
+    one = trial "task.before_ack:error#1"
+    headers["Request-Id"] = "r"
+    one.stage.hosts[1]:await_ready()
+    one.stage.client:store { subject = one.stage:subject("jobs", "users.create"), data = data, headers = headers }
+    proc.eventually(function()
+      return one.stage:count(table_name) == 1
+    end, 20000, "a row in " .. table_name)
+    return one.stage
+  end
+
+  it("is cancelled with the row it was parked in", function()
+    local stage = store('{"email":"a@b.de","name":"Ada"}',
+      { ["Target-At"] = ("%d"):format(proc.epoch_ms() + 30000) }, "rbf_outbox")
+    local code, out = host.rbf("job:cancel", "r", "--database-url", stage.db_url)
+    assert.same({ 0, "cancelled: it will never run\n" }, { code, out })
+    stage:settle({ "jobs" }, 20000)
+    assert.equal(499, stage.db:value "SELECT status FROM rbf_results WHERE request_id = 'r'")
+    assert.equal(0, stage:count "users")
+  end)
+
+  it("and dies again after its letter was replayed, leaves a letter", function()
+    local stage = store('{"email":"none"}', {}, "rbf_dead_letters")
+    stage.hosts[1].process:finish("KILL", 5000)
+    assert.equal(0, (host.rbf("job:replay", "r", "--database-url", stage.db_url)))
+    local running = stage:start { args = { "--no-sweeper" } } -- the replay has to wait
+    proc.eventually(function()
+      return stage:stored "jobs" == 0
+    end, 20000, "the message's second delivery")
+    running:stop()
+    stage:start()
+    stage:settle({ "jobs" }, 20000)
+    assert.equal(1, stage.db:value "SELECT count(*) FROM rbf_dead_letters WHERE replayed_at IS NULL")
+  end)
+end)

@@ -120,6 +120,17 @@ describe("rbf", function()
       assert.equal("b1 b2 b3 m1 m2 m3", marks())
     end)
 
+    it("leaves what dies after it began: it may have sent that itself", function()
+      store("mark", '"a"', "ra")
+      store("mark", '"b"', "rb")
+      await_letters(2)
+      stage.db:exec "UPDATE rbf_dead_letters SET died_at = died_at + 3600000 WHERE request_id = 'rb'"
+      works()
+      said("1 sent again", "job:replay", "--all")
+      stage:settle { "jobs" }
+      assert.equal("a", marks())
+    end)
+
     it("sends nothing when the request has succeeded meanwhile", function()
       store("mark", '"a"', "ra")
       await_letters(1)

@@ -162,7 +162,8 @@ describe("with the least privileges", function()
       "TRUNCATE rbf_outbox", "ALTER TABLE notes ADD n INT", "SET ROLE postgres",
       "COPY notes TO PROGRAM 'cat'",
     } do
-      local answer = web:call("jobs.users.steal", { sql = sql })
+      local ok, answer = pcall(web.call, web, "jobs.users.steal", { sql = sql }, { timeout = 20000 })
+      assert.is_true(ok, sql .. ": " .. tostring(answer) .. "; the host said:\n" .. running:tail())
       assert.equal(500, answer.status, sql .. ": " .. answer.raw)
     end
     assert.is_true(running.process:alive())

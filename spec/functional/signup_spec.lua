@@ -97,6 +97,7 @@ describe("the signup app", function()
       assert.equal(409, refused.status)
       assert.equal("EMAIL_TAKEN", refused.body.code)
       assert.equal("User with this email already exists.", refused.body.message)
+      settle() -- its mail is sent
       stage.db:exec "DELETE FROM emails; DELETE FROM users"
       assert.same(refused.body, create(data, { id = "late" }).body)
       assert.equal(409, stage.db:value "SELECT status FROM rbf_results WHERE request_id = 'late'")

@@ -1,4 +1,4 @@
-require("spec.rbf.fakehost")()
+local rbf = require("spec.rbf.fakehost")()
 local util = require "rbf.util"
 local errors = require "rbf.errors"
 
@@ -24,6 +24,7 @@ describe("durations", function()
     assert.equal(500, util.duration({ ms = 500 }, "d"))
     assert.equal(90061001, util.duration({ days = 1, hours = 1, minutes = 1, seconds = 1, ms = 1 }, "d"))
     assert.equal(1500, util.duration({ seconds = 1.5 }, "d"))
+    assert.has_error(function() util.duration({ days = 1e11 }, "d") end)
   end)
 
   it("are refused when they say nothing or too much", function()
@@ -62,6 +63,9 @@ describe("errors", function()
     assert.equal("CONFLICT", c.code)
     assert.not_matches("constraint", c.message)
     assert.matches("constraint x %(SQLSTATE 23505%)", c.internal)
+    c = errors.classify(raised(function() rbf.z.object { secret = rbf.z.string() }:parse { secret = 1 } end))
+    assert.same({ "error", 500, "Internal server error" }, { c.kind, c.status, c.message })
+    assert.is_nil(c.details)
     c = errors.classify(errors.sql("division by zero", "22012"))
     assert.same({ "sql", 500, "Internal server error" }, { c.kind, c.status, c.message })
   end)

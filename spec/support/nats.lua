@@ -59,6 +59,7 @@ local lib = once("lib.nats", function()
 end)
 
 local OK, TIMEOUT, CONNECTED = 0, 26, 2
+local NO_RESPONDERS = 34
 
 local _M = { null = cjson.null, json = cjson.encode, decode = cjson.decode }
 
@@ -115,12 +116,16 @@ local function take(message)
   return m
 end
 
--- nil when nothing came in time.
+-- nil when nothing came in time. That nobody listens is a message without subject: libnats keeps it
+-- to itself.
 local function next_message(sub, timeout_ms)
   local m = ffi.new("natsMsg *[1]")
   local status = lib.natsSubscription_NextMsg(m, sub, timeout_ms)
   if status == TIMEOUT then
     return nil
+  end
+  if status == NO_RESPONDERS then
+    return { subject = "", raw = "", headers = {}, no_responders = true }
   end
   check(status, "next message")
   return take(m[0])
@@ -131,7 +136,8 @@ end
 local Client = {}
 Client.__index = Client
 
---- o: ca = file of CAs (then by TLS), inbox = prefix of its inbox ("_INBOX").
+--- o: ca = file of CAs (then by TLS), inbox = prefix of its inbox ("_INBOX"), no_responders: a
+--- request that nobody listens for is told so, see Client:ask.
 function _M.connect(url, o)
   o = o or {}
   local options, conn = ffi.new("natsOptions *[1]"), ffi.new("natsConnection *[1]")
@@ -140,7 +146,7 @@ function _M.connect(url, o)
   lib.natsOptions_SetName(options[0], "spec")
   lib.natsOptions_SetMaxReconnect(options[0], -1)
   lib.natsOptions_SetReconnectWait(options[0], 50)
-  lib.natsOptions_DisableNoResponders(options[0], true)
+  lib.natsOptions_DisableNoResponders(options[0], not o.no_responders)
   if o.ca then
     lib.natsOptions_SetSecure(options[0], true)
     check(lib.natsOptions_LoadCATrustedCertificates(options[0], o.ca), "CA " .. o.ca)
@@ -223,7 +229,9 @@ function Client:pump(timeout_ms)
   while m do
     n = n + 1
     local handler = self.waiting[m.subject:match("([^.]+)$")]
-    if handler then
+    if m.no_responders then
+      self.nobody = (self.nobody or 0) + 1
+    elseif handler then
       handler(m)
     else
       self.strays[#self.strays + 1] = m
@@ -259,6 +267,53 @@ function Client:request(o, timeout_ms)
   end, timeout_ms or 5000)
   self.waiting[token] = nil
   return answer
+end
+
+--- Plain requests, each {subject, headers, data = table or text, reply = subject}, all under way at
+--- once, as any NATS client sends them. Waits until each has one message, then `linger` ms for more:
+--- a list of {status, body, raw, headers, version, count = messages, ms}, and how many are missing.
+function Client:ask_many(list, o)
+  o = o or {}
+  local answers, missing = {}, #list
+  for i, one in ipairs(list) do
+    local at = proc.now_ms()
+    local reply = self:expect(function(m)
+      if answers[i] then
+        answers[i].count = answers[i].count + 1
+        return
+      end
+      m.count, m.ms = 1, m.at - at
+      answers[i] = m
+      missing = missing - 1
+    end)
+    local data = one.data
+    self:publish {
+      subject = one.subject, headers = one.headers, reply = one.reply or reply,
+      data = type(data) == "string" and data or data == nil and "null" or cjson.encode(data),
+    }
+  end
+  self:pump_until(function()
+    return missing == 0
+  end, o.timeout or 10000)
+  self:pump_until(function() end, o.linger or 0)
+  return answers, missing
+end
+
+--- One plain request; an error when no answer came.
+function Client:ask(subject, data, o)
+  o = o or {}
+  local answers = self:ask_many({ { subject = subject, data = data, headers = o.headers } }, o)
+  return answers[1] or error("no answer from " .. subject, 2)
+end
+
+--- Does anybody listen for plain requests there? The client was made with no_responders; a request
+--- that somebody takes is sent without a reply.
+function Client:has_responders(subject)
+  local before = self.nobody or 0
+  local token = self:expect(function() end)
+  self:publish { subject = subject, data = "null", reply = token }
+  self:request({ subject = "$JS.API.INFO" }, 5000) -- what came before it has come
+  return (self.nobody or 0) == before
 end
 
 -- ---------------------------------------------------------------- calls to the host

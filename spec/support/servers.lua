@@ -149,4 +149,47 @@ function _M.nats()
   return once("nats", _M.new_nats)
 end
 
+-- ---------------------------------------------------------------- Redis
+
+local Redis = {}
+Redis.__index = Redis
+
+--- On a socket of its own; it keeps nothing over a restart.
+function _M.new_redis()
+  local dir = proc.temp_dir "redis"
+  local self = setmetatable({ dir = dir, url = "unix://" .. dir .. "/socket" }, Redis)
+  self:start()
+  return self
+end
+
+function Redis:cli(...)
+  local code, out, err = proc.run { "redis-cli", "-s", self.dir .. "/socket", ... }
+  return code == 0 and out:gsub("%s+$", ""), err
+end
+
+function Redis:start()
+  self.process = proc.spawn {
+    "redis-server", "--port", "0", "--unixsocket", self.dir .. "/socket", "--save", "", "--dir",
+    self.dir, "--appendonly", "no", "--daemonize", "no", out = self.dir .. "/log",
+    err = self.dir .. "/log",
+  }
+  remember_pid(self.process.pid)
+  proc.eventually(function()
+    return self:cli "PING" == "PONG"
+  end, 20000, "redis-server to answer (apt-get install redis-server)")
+end
+
+--- STOP: it hangs; CONT: it goes on.
+function Redis:signal(name)
+  self.process:kill(name)
+end
+
+function Redis:stop()
+  self.process:finish("KILL", 10000)
+end
+
+function _M.redis()
+  return once("redis", _M.new_redis)
+end
+
 return _M

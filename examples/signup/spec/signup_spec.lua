@@ -64,6 +64,11 @@ describe("examples/signup", function()
     local reply = call("users.list", sign(claims { scope = "mail admin" }, secret, hs))
     assert.equal(200, reply.status, reply.raw)
     assert.same("[]", reply.raw)
+    -- the answer is cached: others are refused all the same, and a registration shows at once
+    assert.equal(403, call("users.list", sign(claims(), secret, hs)).status)
+    assert.equal(200, register(sign(claims(), secret, hs)).status)
+    reply = call("users.list", sign(claims { scope = "mail admin" }, secret, hs))
+    assert.equal(1, #reply.body)
   end)
 
   local pem = private:toPEM "public"

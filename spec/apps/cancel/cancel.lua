@@ -54,4 +54,14 @@ local own = app:mutation("jobs", {
   end,
 })
 
-return { job = job, later = later, cancel = cancel, own = own }
+-- Enqueues what may be waiting already, and cancels it.
+local both = app:mutation("jobs", {
+  path = "both",
+  input = z.string(),
+  handler = function(r)
+    local id = r.scheduler:runAfter({ hours = 1 }, job, { input = "second", id = r.input })
+    return r.scheduler:cancel(id)
+  end,
+})
+
+return { job = job, later = later, cancel = cancel, own = own, both = both }

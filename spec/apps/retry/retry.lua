@@ -77,7 +77,7 @@ local state = app:query("jobs", {
       SELECT current_setting('work_mem') AS work_mem, NULLIF(current_setting('app.user', true), '') AS app_user,
         current_user::text AS role,
         (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()) AS locks,
-        (SELECT count(*) FROM pg_class WHERE relname = 'leak') AS tables,
+        (SELECT count(*) FROM pg_class WHERE relname = 'leak' AND relnamespace = pg_my_temp_schema()) AS tables,
         (SELECT count(*) FROM pg_cursors WHERE is_holdable) AS cursors,
         (SELECT count(*) FROM pg_listening_channels()) AS channels]])
   end,

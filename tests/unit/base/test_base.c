@@ -107,6 +107,25 @@ static void ids_have_their_version(void **state) {
     assert_string_not_equal(a, b);
 }
 
+static void seeded_ids_repeat(void **state) {
+    char first[ID_TEXT], second[ID_TEXT], again[ID_TEXT];
+    clock_freeze(1767225600000);
+    assert_int_equal(clock_db_ms(), 1767225600000);
+    id_seed(7);
+    id_v7(first);
+    id_v7(second);
+    id_seed(7);
+    id_v7(again);
+    assert_string_equal(first, again);
+    assert_string_not_equal(first, second);
+    assert_memory_equal(first, "019b76da-a800-7", 15); /* the frozen time */
+    id_seed(8);
+    id_v7(again);
+    assert_string_not_equal(first, again);
+    clock_freeze(0);
+    assert_true(clock_db_ms() - clock_wall_ms() < 86400000);
+}
+
 static void v7_orders_by_time(void **state) {
     char last[ID_TEXT], next[ID_TEXT], ms[17] = {0};
     int64_t before = clock_wall_ms();
@@ -167,6 +186,7 @@ int main(void) {
         cmocka_unit_test(v7_orders_by_time),
         cmocka_unit_test(v7_is_unique_across_threads),
         cmocka_unit_test(hash_is_sha256),
+        cmocka_unit_test(seeded_ids_repeat), /* last: ids stay seeded */
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -193,10 +193,21 @@ static void words_are_checked(void **state) {
     assert_int_equal(set_text(c, "databaseUrl", "mysql://u:hunter2@h/db", &e), -1);
     assert_err(&e, "mysql://u:***@h/db");
     assert_null(strstr(e.msg, "hunter2"));
+    assert_int_equal(set_text(c, "redisUrl", "unix:///run/redis.sock", &e), 0);
+    assert_int_equal(set_text(c, "redisUrl", "rediss://:hunter2@h", &e), -1);
+    assert_err(&e, "rediss://:***@h");
+    static const char *const good = "{\"redis\":\"redis://:hunter2@h\"}", *const bad =
+                                                                              "{\"redi\":1}";
+    assert_int_equal(config_from_main_lua(c, good, strlen(good), &e), 0);
+    assert_int_equal(config_from_main_lua(c, bad, strlen(bad), &e), -1);
+    assert_err(&e, "did you mean 'redis'?");
 }
 
 static void urls_are_redacted(void **state) {
     static const char *const pairs[][2] = {
+        {"redis://:p,w@h:6379/1", "redis://:***@h:6379/1"},
+        {"redis://me:p@w@h", "redis://me:***@h"},
+        {"unix://:p,w@/run/r.sock?db=1", "unix://:***@/run/r.sock?db=1"},
         {"postgres://u:pw@h:5432/db", "postgres://u:***@h:5432/db"},
         {"postgres://u:p@w@h/db", "postgres://u:***@h/db"},
         {"postgres://u@h/db", "postgres://u@h/db"},

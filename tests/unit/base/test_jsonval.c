@@ -77,6 +77,15 @@ static void unsafe_numbers_are_refused(void **state) {
     assert_refused("[Infinity]", 10, "line 1");
 }
 
+/* A key may hold anything, and is named in the message. */
+static void a_refusal_is_one_line(void **state) {
+    struct err err = {0};
+    const char text[] = "{\"a\\nb\":9007199254740993}";
+    assert_null(jsonval_read(text, sizeof text - 1, &err));
+    assert_null(strchr(err.msg, '\n'));
+    assert_non_null(strstr(err.msg, ".a b"));
+}
+
 static void broken_text_is_refused(void **state) {
     assert_refused("{\"a\":1,\n}", 9, "line 2");
     assert_refused("\"\xff\"", 3, "invalid JSON");
@@ -190,6 +199,7 @@ int main(void) {
         cmocka_unit_test(values_survive),
         cmocka_unit_test(numbers_survive),
         cmocka_unit_test(unsafe_numbers_are_refused),
+        cmocka_unit_test(a_refusal_is_one_line),
         cmocka_unit_test(broken_text_is_refused),
         cmocka_unit_test(depth_is_bounded),
         cmocka_unit_test(equality_is_by_value),

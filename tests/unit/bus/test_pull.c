@@ -10,6 +10,7 @@ struct taker {
     int n, max_out; /* messages, most outstanding */
     int seen[4096], last;
     uint64_t delivered; /* of the last message */
+    uint64_t again;     /* messages that were delivered before */
     char reply[256];    /* of the last message */
     int gone;
     char why[1000];
@@ -26,6 +27,7 @@ static void on_msg(struct pull *p, struct bus_msg *m, void *arg) {
     t->last = atoi(m->data);
     t->seen[t->last]++;
     t->delivered = ack.delivered;
+    t->again += ack.delivered > 1;
     snprintf(t->reply, sizeof t->reply, "%s", m->reply);
     if (t->word)
         bus_ack(bus, m->reply, t->word);
@@ -250,6 +252,29 @@ static void test_two_pulls_share(void **state) {
     bus_delete(second);
 }
 
+/* The server gives to the other what it had promised this connection, at once and as new. */
+static void test_ended_pulls_leave_nothing(void **state) {
+    ensure();
+    struct taker *a = taker_new("+ACK");
+    struct bus *first = bus, *second = connect_to(&server, &loop);
+    pull_want(a->pull, 100);
+    sync_with_server();
+    pulls_end(first);
+    sync_with_server();
+    bus = second;
+    struct taker *b = taker_new("+ACK");
+    pull_want(b->pull, 100);
+    store(0, 100);
+    UNTIL(&loop, 3000, b->n == 100);
+    assert_int_equal(a->n, 0);
+    assert_int_equal(b->again, 0);
+    UNTIL(&loop, 3000, stored() == 0);
+    taker_delete(a);
+    taker_delete(b);
+    bus = first;
+    bus_delete(second);
+}
+
 static void test_consumer_deleted(void **state) {
     ensure();
     struct taker *t = taker_new("+ACK");
@@ -412,6 +437,7 @@ int main(void) {
         T(test_ack_wait_and_progress),
         T(test_deleted_pull_gives_back),
         T(test_two_pulls_share),
+        T(test_ended_pulls_leave_nothing),
         T(test_consumer_deleted),
         T(test_consumer_missing),
         T(test_idle_pull_lives),

@@ -267,11 +267,32 @@ static void test_throwaway_leaves_nothing(void **state) {
     free(deep);
 }
 
+static void says(const char *app_dir, const char *statement, const char *answer) {
+    struct err err = {0};
+    char said[64];
+    struct services *s =
+        services_start(&(struct services_options){.state_dir = folder, .app_dir = app_dir}, &err);
+    if (!s)
+        fail_msg("%s", err.msg);
+    sql(services_database_url(s), statement, said, sizeof said);
+    services_stop(s);
+    assert_string_equal(said, answer);
+}
+
+/* Two apps tried in the same folder, with tables of the same name. */
+static void test_apps_have_their_own(void **state) {
+    says("/usr/bin", "CREATE TABLE users (a int)", "");
+    says("/usr/sbin", "CREATE TABLE users (b int)", "");
+    says("/usr/../usr/bin",
+         "SELECT column_name FROM information_schema.columns WHERE table_name = 'users'", "a");
+}
+
 int main(void) {
     setenv("PGPORT", "1", 1); /* the user's own settings must not matter */
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_start_stop_twice, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(test_private, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(test_apps_have_their_own, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(test_second_run_is_refused, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(test_killed_servers_come_back, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(test_takes_over_after_a_crash, make_folder, remove_folder),

@@ -126,6 +126,7 @@ static void output(void **state) {
     assert_string_equal(t.call->failure.internal,
                         "/srv/app/app.lua:1: Invalid output: id: Invalid input: "
                         "expected string, received number");
+    assert_null(t.call->failure.details); /* nor in the reply */
     vmtest_end(&t);
     gen_unref(g);
 }
@@ -147,6 +148,19 @@ static void failures(void **state) {
     vmtest_fails("undefined_thing()", FAIL_ERROR, "undefined global 'undefined_thing'");
     vmtest_fails("coroutine.yield(1)", FAIL_ERROR,
                  "coroutine.yield outside of a coroutine of your own");
+    vmtest_fails("table.concat = nil", FAIL_ERROR,
+                 "/srv/app/app.lua:1: table.concat cannot be set: all requests share it; write "
+                 "'local concat'");
+    vmtest_fails("function string.trim() end", FAIL_ERROR, "string.trim cannot be set");
+    vmtest_fails("rbf.op.eq = nil", FAIL_ERROR, "rbf.op.eq cannot be set: all requests share it");
+    vmtest_fails("rawset(math, 'pi', 3)", FAIL_ERROR, "this table is the framework's");
+    vmtest_fails("r.databse:query 'SELECT 1'", FAIL_ERROR,
+                 "/srv/app/app.lua:1: r has no 'databse'");
+    vmtest_fails("return r.paramz.id", FAIL_ERROR, "r has no 'paramz', did you mean 'params'?");
+    vmtest_fails("return r.msg.requestid", FAIL_ERROR,
+                 "r.msg has no 'requestid', did you mean 'requestId'?");
+    vmtest_gives("return tostring(coroutine.running()) .. table.concat { 'a', ('b'):upper() }",
+                 "\"nilaB\"");
     vmtest_fails("x = 1", FAIL_ERROR,
                  "/srv/app/app.lua:1: global 'x' is not allowed; write 'local x'");
 }
@@ -352,6 +366,7 @@ static void endless(void **state) {
         "\ncoroutine.wrap(function() while true do end end)()",
         "\nlocal t = setmetatable({}, { __index = function() while true do end end }) return t.x",
         "\nfor _ = 1, 1e9 do z.string():min(2):safeParse('ab') end",
+        "\nerror(setmetatable({}, { __tostring = function() while true do end end }))",
     };
     alarm(60); /* else the test would hang */
     gen_limit(60, 0);
@@ -418,6 +433,24 @@ static void memory(void **state) {
     }
 }
 
+/* What it ate is garbage once it is over: until there is a new state, others work in the old one.
+ */
+static void memory_spent(void **state) {
+    gen_limit(1000, 20 << 20);
+    struct gen *g = vmtest_app(
+        "base:mutation('jobs', { path = 'op', input = z.any(), handler = function(r) local t = {} "
+        "for i = 1, r.input do t[i] = ('x'):rep(1000) .. i end end })");
+    gen_limit(1000, 0);
+    struct vmtest t = {0};
+    vmtest_run(&t, g, "jobs.op", "10000000");
+    assert_int_equal(t.event, CALL_FAILED);
+    vmtest_end(&t);
+    assert_true(g->spent);
+    for (int i = 0; i < 50; i++)
+        vmtest_expect(g, "1000", "null");
+    gen_unref(g);
+}
+
 /* Garbage is not what is meant; what is kept is. */
 static void memory_kept(void **state) {
     gen_limit(1000, 20 << 20);
@@ -458,15 +491,16 @@ static void interleaved(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(request),    cmocka_unit_test(context),
-        cmocka_unit_test(middleware), cmocka_unit_test(middleware_fails),
-        cmocka_unit_test(input),      cmocka_unit_test(output),
-        cmocka_unit_test(failures),   cmocka_unit_test(failed_with),
-        cmocka_unit_test(traceback),  cmocka_unit_test(statement),
-        cmocka_unit_test(effects),    cmocka_unit_test(refused_effects),
-        cmocka_unit_test(coroutines), cmocka_unit_test(interleaved),
-        cmocka_unit_test(memory),     cmocka_unit_test(memory_kept),
-        cmocka_unit_test(endless),    cmocka_unit_test(patient),
+        cmocka_unit_test(request),     cmocka_unit_test(context),
+        cmocka_unit_test(middleware),  cmocka_unit_test(middleware_fails),
+        cmocka_unit_test(input),       cmocka_unit_test(output),
+        cmocka_unit_test(failures),    cmocka_unit_test(failed_with),
+        cmocka_unit_test(traceback),   cmocka_unit_test(statement),
+        cmocka_unit_test(effects),     cmocka_unit_test(refused_effects),
+        cmocka_unit_test(coroutines),  cmocka_unit_test(interleaved),
+        cmocka_unit_test(memory),      cmocka_unit_test(memory_spent),
+        cmocka_unit_test(memory_kept), cmocka_unit_test(endless),
+        cmocka_unit_test(patient),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

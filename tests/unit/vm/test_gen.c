@@ -112,6 +112,21 @@ static void definitions(void **state) {
             "/srv/app/users.lua:3: queue 'other': unknown key 'strem', did you mean 'stream'?");
 }
 
+/* Their metamethods run where something protects and watches, or not at all. */
+static void error_objects(void **state) {
+    refused("error { code = 1 }",
+            "/srv/app/users.lua: the error is a table where a string was expected");
+    refused("error(setmetatable({}, { __tostring = function() error 'x' end }))",
+            "/srv/app/users.lua: the error is a table where a string was expected");
+    refused("error(setmetatable({}, { __tostring = function() return 'mine' end }))",
+            "/srv/app/users.lua: mine");
+    refused("rbf.fail { message = 'no' }", "/srv/app/users.lua:3: no");
+    gen_limit(20, 0);
+    refused("error(setmetatable({}, { __tostring = function() while true do end end }))",
+            "/srv/app/users.lua:3: stopped: it ran for 200 ms");
+    gen_limit(1000, 0);
+}
+
 static void duplicates(void **state) {
     refused("app:mutation('jobs', { path = 'a.b', " HANDLER " })\n"
             "app:query('jobs', { path = 'a.b', " HANDLER " })",
@@ -130,7 +145,6 @@ static void broken(void **state) {
     refused("local x = = 1", "/srv/app/users.lua:3: unexpected symbol near '='");
     refused("local x = nil .. 'a'", "/srv/app/users.lua:3: attempt to concatenate a nil value");
     refused("error('just\\nso', 0)", "/srv/app/users.lua: just so");
-    refused("error {}", "the error is a table where a string was expected");
     refused("\\27LJ", "/srv/app/users.lua:3: ");
     assert_non_null(strstr(vmtest_refused(vmtest_tree("a.lua", "\33LJ\2", NULL)), "a.lua"));
 }
@@ -185,9 +199,11 @@ static void long_path(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(good),        cmocka_unit_test(main_lua),   cmocka_unit_test(tail_call),
-        cmocka_unit_test(definitions), cmocka_unit_test(duplicates), cmocka_unit_test(broken),
-        cmocka_unit_test(modules),     cmocka_unit_test(globals),    cmocka_unit_test(long_path),
+        cmocka_unit_test(good),          cmocka_unit_test(main_lua),
+        cmocka_unit_test(tail_call),     cmocka_unit_test(definitions),
+        cmocka_unit_test(error_objects), cmocka_unit_test(duplicates),
+        cmocka_unit_test(broken),        cmocka_unit_test(modules),
+        cmocka_unit_test(globals),       cmocka_unit_test(long_path),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

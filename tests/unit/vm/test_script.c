@@ -15,7 +15,7 @@ struct script_test {
 static void begin(struct script_test *t, const char *text, int argc, char *const *argv) {
     t->g = vmtest_app("return { op = base:mutation('jobs', { path = 'op', handler = function() end "
                       "}) }");
-    t->script = (struct call_script){PATH, text, strlen(text), argc, argv};
+    t->script = (struct call_script){PATH, text, strlen(text), argc, argv, NULL};
     t->req = (struct call_request){.op = -1, .script = &t->script};
     t->call = call_new(t->g, &t->req);
     t->event = call_start(t->call);

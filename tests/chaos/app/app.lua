@@ -1,0 +1,8 @@
+local rbf = require "rbf"
+
+local queue = {
+  ackWait = { seconds = 1 }, timeout = { seconds = 5 },
+  retry = { maxAttempts = 3, backoff = "fixed", initial = { ms = 150 } },
+}
+
+return rbf.defineBackend { queues = { jobs = queue, events = queue } }

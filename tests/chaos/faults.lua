@@ -1,0 +1,268 @@
+--- Faults, drawn from the seed before anything runs, and what brings them about.
+local proc = require "spec.support.proc"
+local new_rng = require "tests.chaos.rng"
+
+local _M = {}
+
+-- How often each kind is drawn. What hits NATS or stops processes is left out of seeds with a short
+-- retention: a request may be forgotten while it is on its way for longer than that.
+local KINDS = {
+  worker_kill = 5, host_kill = 2, worker_stop = 4, host_stop = 2, pg_terminate = 4, pg_restart = 1, pg_kill = 1,
+  nats_restart = 1, nats_kill = 1, nats_freeze = 1, nats_cut = 2, reload = 3,
+}
+local NOT_AGING = {
+  worker_stop = true, host_stop = true, nats_restart = true, nats_kill = true, nats_freeze = true, nats_cut = true,
+  pg_restart = true, pg_kill = true, host_kill = true,
+}
+local HEAVY = { pg_restart = true, pg_kill = true, nats_restart = true, nats_kill = true, nats_freeze = true }
+
+-- Steps and what may happen there (host/base/failpoint.h). error: only where the code fails by it.
+local POINTS = {
+  { "intake.pulled", { "error@0.1", "kill@0.01" } },
+  { "tx.begun", { "error@0.1", "kill@0.01", "delay=30@0.1" } },
+  { "run.statement", { "kill@0.003", "delay=20@0.03" } },
+  { "tx.before_commit", { "error@0.1", "kill@0.02", "delay=40@0.1" } },
+  { "tx.commit_sent", { "kill@0.03", "delay=50@0.1" } },
+  { "tx.committed", { "error@0.1", "kill@0.03" } },
+  { "reply.before", { "error@0.05", "kill@0.03" } },
+  { "task.before_ack", { "error@0.1", "kill@0.03", "delay=20@0.1" } },
+  { "outbox.before_publish", { "error@0.2", "kill@0.03" } },
+  { "outbox.published", { "kill@0.03", "delay=20@0.1" } },
+  { "outbox.stored", { "error@0.2", "kill@0.03" } },
+  { "outbox.before_delete", { "kill@0.05", "delay=30@0.2" } },
+  { "sweeper.found", { "kill@0.05", "delay=60@0.2" } },
+  { "sweeper.published", { "kill@0.08", "delay=60@0.2" } },
+  { "settle.before_write", { "kill@0.25", "delay=20@0.3" } },
+  { "settle.written", { "kill@0.15", "delay=20@0.3" } },
+  { "cron.before_claim", { "error@0.3", "kill@0.2" } },
+  { "cron.after_claim", { "error@0.3", "kill@0.3" } },
+  { "reload.built", { "kill#2", "delay=50" } },
+  { "reload.before_live", { "kill#2", "delay=50" } },
+}
+_M.points = {}
+for i, point in ipairs(POINTS) do _M.points[i] = point[1] end
+
+local EACH = 7 -- points of one seed
+
+--- {profile, points (RBF_FAILPOINT of each host), events = {{at, kind, …}, …}} for a seed of `seconds`.
+--- Neighbouring seeds take the points in turn, so that each has its share of a run.
+function _M.draw(seed, seconds, hosts)
+  local rng = new_rng(seed, "faults")
+  local plan = { aging = seed % 4 == 0, points = {}, events = {}, poison = seed % 3 == 1 }
+  for h = 1, hosts do
+    local list = {}
+    for i = 1, EACH do
+      local point = POINTS[((seed * hosts + h) * EACH + i) % #POINTS + 1]
+      list[i] = point[1] .. ":" .. rng:pick(point[2])
+    end
+    if plan.aging then list[#list + 1] = "task.before_ack:error@0.4" end
+    if plan.poison then list[#list + 1] = "jobs.tasks.poison:kill" end
+    plan.points[h] = table.concat(list, ",")
+  end
+  local weights, heavy = {}, 0
+  for kind, weight in pairs(KINDS) do
+    weights[kind] = not (plan.aging and NOT_AGING[kind]) and weight or nil
+  end
+  local at = 400
+  while at < seconds * 1000 - 300 do
+    local kind = rng:weighted(weights)
+    if HEAVY[kind] then heavy = heavy + 1 end
+    if not HEAVY[kind] or heavy <= 3 then
+      plan.events[#plan.events + 1] = {
+        at = at, kind = kind, host = rng:int(1, hosts), worker = rng:next(), ms = rng:int(150, 1800), n = rng:int(1, 3),
+        kill = rng:chance(.5),
+      }
+    end
+    at = at + rng:int(150, 650)
+  end
+  return plan
+end
+
+-- ---------------------------------------------------------------- bringing them about
+
+local Faults = {}
+Faults.__index = Faults
+
+--- o: plan, hosts (objects of spec.support.host, changed in place), start_host(i), postgres, nats,
+--- touch().
+function _M.new(o)
+  local self = setmetatable(o, Faults)
+  self.next, self.counts, self.pending, self.stopped = 1, {}, {}, {}
+  return self
+end
+
+local function worker_of(host, at)
+  local pids = host.process:alive() and host:workers() or {}
+  return pids[math.floor(at * #pids) + 1]
+end
+
+local function everyone(host)
+  local pids = host.process:alive() and host:workers() or {}
+  table.insert(pids, 1, host.process.pid)
+  return pids
+end
+_M.everyone = everyone
+
+--- Later, from step().
+function Faults:after(ms, fn)
+  self.pending[#self.pending + 1] = { at = proc.now_ms() + ms, fn = fn }
+end
+
+function Faults:stop_pids(pids, ms)
+  for _, pid in ipairs(pids) do
+    proc.kill(pid, "STOP")
+    self.stopped[pid] = true
+  end
+  self:after(ms, function()
+    for _, pid in ipairs(pids) do
+      proc.kill(pid, "CONT")
+      self.stopped[pid] = nil
+    end
+  end)
+end
+
+local acts = {}
+
+function acts.worker_kill(self, e)
+  local pid = worker_of(self.hosts[e.host], e.worker)
+  return pid and proc.kill(pid, "KILL")
+end
+
+function acts.worker_stop(self, e)
+  local pid = worker_of(self.hosts[e.host], e.worker)
+  if pid then self:stop_pids({ pid }, e.ms) end
+  return pid
+end
+
+function acts.host_stop(self, e)
+  self:stop_pids(everyone(self.hosts[e.host]), e.ms)
+  return true
+end
+
+function acts.host_kill(self, e)
+  if self.restarting then return false end
+  self.restarting = true
+  for _, pid in ipairs(everyone(self.hosts[e.host])) do proc.kill(pid, "KILL") end
+  self:after(100 + e.ms / 4, function()
+    self.restarting = nil
+    self.start_host(e.host)
+  end)
+  return true
+end
+
+function acts.pg_terminate(self, e)
+  local some = e.kill and "true" or "random() < 0.5"
+  return pcall(self.postgres.admin.query, self.postgres.admin, [[SELECT pg_terminate_backend(pid)
+    FROM pg_stat_activity WHERE datname IS NOT NULL AND application_name = 'rbf' AND ]] .. some)
+end
+
+local function pg_end(self, e, signal)
+  if self.pg_away then return false end
+  self.pg_away = true
+  self.postgres.admin:close()
+  self.postgres.process:kill(signal)
+  local function start()
+    if self.postgres.process:alive() then return self:after(20, start) end
+    self.postgres.process = self.postgres.spawn()
+    self.pg_away = nil
+    self:await_postgres()
+  end
+  self:after(e.ms / 3, start)
+  return true
+end
+
+--- Children of a killed server may hold its memory for a moment: it is started until it stays.
+function Faults:await_postgres()
+  self:after(50, function()
+    if self.pg_away then return end
+    if not self.postgres.process:alive() then
+      self.postgres.process = self.postgres.spawn()
+      return self:await_postgres()
+    end
+    local admin = self.postgres.connect()
+    if admin then self.postgres.admin = admin else self:await_postgres() end
+  end)
+end
+
+function acts.pg_restart(self, e) return pg_end(self, e, "INT") end
+function acts.pg_kill(self, e) return pg_end(self, e, "KILL") end
+
+local function nats_end(self, e, signal)
+  if self.nats_away then return false end
+  self.nats_away = true
+  self.nats.process:kill(signal)
+  local function start()
+    if self.nats.process:alive() then return self:after(20, start) end
+    self.nats:start()
+    self.nats_away = nil
+  end
+  self:after(e.ms / 3, start)
+  return true
+end
+
+function acts.nats_restart(self, e) return nats_end(self, e, "TERM") end
+function acts.nats_kill(self, e) return nats_end(self, e, "KILL") end
+
+--- What is sent to a stopped server is lost when it is killed then.
+function acts.nats_freeze(self, e)
+  if self.nats_away then return false end
+  self.nats_away = true
+  self.nats.process:kill "STOP"
+  self:after(e.ms / 4, function()
+    self.nats_away = nil
+    if e.kill then return nats_end(self, e, "KILL") end
+    self.nats.process:kill "CONT"
+  end)
+  return true
+end
+
+--- Some connections are reset (this needs root, and ss of iproute2): how many were.
+local function cut_connections(port, e)
+  local rng = new_rng(e.at, "cut")
+  local code, out = proc.run { "sh", "-c", "ss -tnH state established dport = :" .. port }
+  local cut = 0
+  for own in (code == 0 and out or ""):gmatch "127%.0%.0%.1:(%d+)%s+127" do
+    if rng:chance(.6) then
+      code, out = proc.run { "ss", "-KtnH", "sport", "=", ":" .. own, "dport", "=", ":" .. port }
+      cut = cut + (code == 0 and out:find "%d" and 1 or 0)
+    end
+  end
+  return cut > 0
+end
+
+function acts.nats_cut(self, e)
+  if self.nats_away then return false end
+  return cut_connections(self.nats.port, e)
+end
+
+function acts.reload(self, e)
+  for i = 0, e.n * 2 do self:after(i * 120, self.touch) end
+  return true
+end
+
+--- What is due by now.
+function Faults:step(began)
+  local now = proc.now_ms()
+  for i = #self.pending, 1, -1 do
+    if self.pending[i].at <= now then table.remove(self.pending, i).fn() end
+  end
+  local events = self.plan.events
+  while events[self.next] and began + events[self.next].at <= now do
+    local e = events[self.next]
+    self.next = self.next + 1
+    if acts[e.kind](self, e) then self.counts[e.kind] = (self.counts[e.kind] or 0) + 1 end
+  end
+end
+
+--- Lets everything that is under way come to its end: servers up, nobody stopped.
+function Faults:finish()
+  local deadline = proc.now_ms() + 20000
+  while (#self.pending > 0 or self.pg_away or self.nats_away) and proc.now_ms() < deadline do
+    self:step(proc.now_ms())
+    proc.sleep_ms(5)
+  end
+  for pid in pairs(self.stopped) do proc.kill(pid, "CONT") end
+  assert(#self.pending == 0, "a fault does not end")
+end
+
+return _M
