@@ -24,7 +24,15 @@ static const struct row rows[] = {
     {"databaseUrl", "database-url", "DATABASE_URL", CONFIGVAL_PG_URL, AT(database_url), NULL, 0, 0,
      true, "URL", "PostgreSQL, like postgres://user@host/db"},
     {"natsUrl", "nats-url", "NATS_URL", CONFIGVAL_NATS_URL, AT(nats_url), NULL, 0, 0, true, "URL",
-     "NATS, like nats://host:4222"},
+     "NATS, like nats://host:4222, or tls://host:4222"},
+    {"natsCaFile", "nats-ca-file", "RBF_NATS_CA_FILE", CONFIGVAL_TEXT, AT(nats_ca_file), NULL, 0, 0,
+     true, "FILE", "CAs (PEM) to trust for NATS besides the system's"},
+    {"natsCertFile", "nats-cert-file", "RBF_NATS_CERT_FILE", CONFIGVAL_TEXT, AT(nats_cert_file),
+     NULL, 0, 0, true, "FILE", "client certificate (PEM) for NATS"},
+    {"natsKeyFile", "nats-key-file", "RBF_NATS_KEY_FILE", CONFIGVAL_TEXT, AT(nats_key_file), NULL,
+     0, 0, true, "FILE", "the client certificate's private key (PEM)"},
+    {"natsCredsFile", "nats-creds-file", "RBF_NATS_CREDS_FILE", CONFIGVAL_TEXT, AT(nats_creds_file),
+     NULL, 0, 0, true, "FILE", "NATS user credentials (.creds: JWT and seed)"},
     {"redisUrl", "redis-url", "REDIS_URL", CONFIGVAL_REDIS_URL, AT(redis_url), NULL, 0, 0, true,
      "URL", "Redis for the cache, like redis://host:6379; else it is in each worker"},
     {"namespace", "namespace", "RBF_NAMESPACE", CONFIGVAL_NAME, AT(namespace_), "default", 0, 0,
@@ -162,6 +170,17 @@ int config_from_env(struct config *c, struct err *err) {
             return -1;
     }
     return 0;
+}
+
+void config_forget(struct config *c, const char *name) {
+    for (size_t i = 0; i < N_ROWS; i++) {
+        if (!is_text(&rows[i]) || strcmp(rows[i].name, name) != 0)
+            continue;
+        free(*(char **)slot(c, &rows[i]));
+        *(char **)slot(c, &rows[i]) = rows[i].preset ? xstrdup(rows[i].preset) : NULL;
+        c->source[i] = CONFIG_DEFAULT;
+        unsetenv(rows[i].env);
+    }
 }
 
 /* A row by its flag of n bytes; "no-" before one that is a bool sets *negated. */

@@ -15,18 +15,22 @@ struct config {
     char *database_url;   /* --database-url, DATABASE_URL, main.lua db; NULL: missing */
     char *nats_url;       /* --nats-url, NATS_URL, main.lua nats; NULL: missing */
     char *redis_url;      /* --redis-url, REDIS_URL, main.lua redis; NULL: in the process */
-    char *namespace_;     /* --namespace, RBF_NAMESPACE; "default" */
-    char *subject_prefix; /* --subject-prefix, RBF_SUBJECT_PREFIX; "" or ends with a dot */
-    char *queues;         /* --queues a,b, RBF_QUEUES: only these; NULL: all */
-    char *log_level;      /* --log-level debug|info|warn|error, RBF_LOG_LEVEL; "info" */
-    char *log_format;     /* --log-format json|pretty, RBF_LOG_FORMAT; NULL: by terminal */
-    char *state_dir;      /* --state-dir, RBF_STATE_DIR: of rbf dev; NULL: .rbf in the folder */
-    char *http_ca_file;   /* --http-ca-file, RBF_HTTP_CA_FILE: instead of the system's; NULL */
-    char *redact_headers; /* --redact-headers a,b, RBF_REDACT_HEADERS: not kept in dead letters */
-    char *dead_subject;   /* --dead-subject S, RBF_DEAD_SUBJECT: told of each dead letter; NULL */
-    char *reply_prefixes; /* --reply-prefixes a.,b., RBF_REPLY_PREFIXES: besides inboxes; "" */
-    int64_t workers;      /* --workers, RBF_WORKERS; 1 */
-    int64_t connections;  /* --connections, RBF_CONNECTIONS: to PostgreSQL, each worker; 16 */
+    char *nats_ca_file;   /* --nats-ca-file, RBF_NATS_CA_FILE: trusted besides the system's; NULL */
+    char *nats_cert_file; /* --nats-cert-file, RBF_NATS_CERT_FILE: the client's own; NULL */
+    char *nats_key_file;  /* --nats-key-file, RBF_NATS_KEY_FILE: of that; NULL */
+    char *nats_creds_file; /* --nats-creds-file, RBF_NATS_CREDS_FILE: a JWT and its seed; NULL */
+    char *namespace_;      /* --namespace, RBF_NAMESPACE; "default" */
+    char *subject_prefix;  /* --subject-prefix, RBF_SUBJECT_PREFIX; "" or ends with a dot */
+    char *queues;          /* --queues a,b, RBF_QUEUES: only these; NULL: all */
+    char *log_level;       /* --log-level debug|info|warn|error, RBF_LOG_LEVEL; "info" */
+    char *log_format;      /* --log-format json|pretty, RBF_LOG_FORMAT; NULL: by terminal */
+    char *state_dir;       /* --state-dir, RBF_STATE_DIR: of rbf dev; NULL: .rbf in the folder */
+    char *http_ca_file;    /* --http-ca-file, RBF_HTTP_CA_FILE: instead of the system's; NULL */
+    char *redact_headers;  /* --redact-headers a,b, RBF_REDACT_HEADERS: not kept in dead letters */
+    char *dead_subject;    /* --dead-subject S, RBF_DEAD_SUBJECT: told of each dead letter; NULL */
+    char *reply_prefixes;  /* --reply-prefixes a.,b., RBF_REPLY_PREFIXES: besides inboxes; "" */
+    int64_t workers;       /* --workers, RBF_WORKERS; 1 */
+    int64_t connections;   /* --connections, RBF_CONNECTIONS: to PostgreSQL, each worker; 16 */
     int64_t shutdown_timeout_ms; /* --shutdown-timeout 30s, RBF_SHUTDOWN_TIMEOUT */
     int64_t unknown_grace_ms;    /* --unknown-grace 3s, RBF_UNKNOWN_GRACE */
     int64_t max_attempts;        /* --max-attempts, RBF_MAX_ATTEMPTS; 10 */
@@ -57,6 +61,8 @@ void config_free(struct config *c);
 int config_set(struct config *c, const char *name, const char *value, enum config_source from,
                struct err *err);
 int config_from_env(struct config *c, struct err *err);
+/* As if neither flag nor environment had set that text; the workers find it gone, too. */
+void config_forget(struct config *c, const char *name);
 /* --flag value, --flag=value, --bool, --no-bool; the positional arguments are left in order in
  * argv[0..*argc), flags taken out. Unknown flag: err with "did you mean". "--" ends flags. */
 int config_from_flags(struct config *c, int *argc, char **argv, struct err *err);

@@ -10,6 +10,7 @@
 #include <uv.h>
 
 struct bus;
+struct config;
 
 /* A message of the host's own: subject, headers and payload are copies or borrowed from the library
  * until bus_msg_delete. Who is handed one owns it. */
@@ -25,7 +26,11 @@ struct bus_msg {
 void bus_msg_delete(struct bus_msg *m); /* NULL is allowed */
 
 struct bus_options {
-    const char *url;        /* nats://[token@]host:port[,…]; borrowed for the call */
+    const char *url; /* nats:// or tls://[token@]host:port[,…]; borrowed for the call */
+    /* Files (PEM), or NULL; one of the first three demands TLS, as tls:// does. The CAs are trusted
+     * besides the system's; the server's certificate must bear the URL's host name or address. */
+    const char *ca_file, *cert_file, *key_file;
+    const char *creds_file; /* a JWT and its seed (.creds), read anew at each connect; or NULL */
     const char *name;       /* of the connection, as the server's monitoring shows it */
     int connect_timeout_ms; /* > 0; for each server of the URL, and for reconnects */
     /* Requests and stores that nobody listens to end at once with ERR_NOBODY, at the price of one
@@ -37,6 +42,8 @@ struct bus_options {
     void (*on_closed)(const struct err *why, void *arg);
     void *arg;
 };
+/* With the URL and the files of c, borrowed; the rest is the caller's. */
+struct bus_options bus_options_of(const struct config *c);
 /* Connects (blocking, before the loop runs) and takes its inbox. NULL with err: the server's URL
  * without its secrets, what happened, what to do. */
 struct bus *bus_new(uv_loop_t *loop, const struct bus_options *o, struct err *err) NODISCARD;

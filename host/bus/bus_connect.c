@@ -1,9 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /* Making the connection: options, and errors that say what to do without telling a secret. */
+#include "base/config.h"
 #include "base/log.h"
 #include "bus/bus_private.h"
+#include "bus/bus_tls.h"
 #include <signal.h>
 #include <string.h>
+
+struct bus_options bus_options_of(const struct config *c) {
+    return (struct bus_options){.url = c->nats_url,
+                                .ca_file = c->nats_ca_file,
+                                .cert_file = c->nats_cert_file,
+                                .key_file = c->nats_key_file,
+                                .creds_file = c->nats_creds_file};
+}
 
 /* The hosts of a list of URLs. A password may hold commas: what stands before the last '@' up to
  * the next "://" is never shown. */
@@ -29,30 +39,67 @@ static void put_hosts(struct buf *out, const char *url) {
     }
 }
 
+/* Our own guess at what is wrong, from what the library said; NULL when it is something else. */
+static char *explain_tls(const struct bus_options *o, natsStatus s, const char *at) {
+    if (s == NATS_SECURE_CONNECTION_WANTED)
+        return xasprintf("nats-server at %s does not demand TLS, but tls:// or a certificate file "
+                         "does: write nats:// in NATS_URL, or give the server a tls section "
+                         "(without allow_non_tls)",
+                         at);
+    const struct bus_tls_failure *f = bus_tls_failure();
+    bool dropped = s == NATS_IO_ERROR || s == NATS_CONNECTION_CLOSED;
+    if (f->kind == BUS_TLS_NONE || (f->kind == BUS_TLS_DONE && !dropped))
+        return NULL;
+    if (!bus_tls_wanted(o))
+        return xasprintf("nats-server at %s demands TLS (%s): write tls:// in NATS_URL, and give "
+                         "its CA by --nats-ca-file unless it is a public one",
+                         at, f->text);
+    switch (f->kind) {
+    case BUS_TLS_NAME:
+        return xasprintf("the certificate of nats-server at %s is for another name (%s): write the "
+                         "name it bears in NATS_URL, or give the server one for this name",
+                         at, f->text);
+    case BUS_TLS_TRUST:
+        return xasprintf("the certificate of nats-server at %s is not trusted (%s): give the CA "
+                         "that signed it by --nats-ca-file",
+                         at, f->text);
+    case BUS_TLS_DATES:
+        return xasprintf("the certificate of nats-server at %s is not valid now (%s): renew it, or "
+                         "set this machine's clock",
+                         at, f->text);
+    case BUS_TLS_ALERT:
+    case BUS_TLS_DONE: /* its alert can get lost when it closes at once */
+        return xasprintf("nats-server at %s broke off TLS (%s): does it want a client certificate "
+                         "that it trusts? Give one by --nats-cert-file and --nats-key-file",
+                         at, *f->text ? f->text : "it closed the connection");
+    default:
+        return xasprintf("no TLS with nats-server at %s: %s", at, f->text);
+    }
+}
+
 static int refuse(const struct bus_options *o, natsStatus s, struct err *err) {
     struct buf hosts = {0};
     put_hosts(&hosts, o->url);
     const char *at = hosts.len ? hosts.p : "(empty URL)";
     int rc;
+    char *tls = NULL;
     if (s == NATS_CONNECTION_AUTH_FAILED || s == NATS_NOT_PERMITTED)
-        rc = err_set(err, ERR_CONFIG,
-                     "nats-server at %s refused the credentials: check the token or user and "
-                     "password in NATS_URL (nats://token@host:port)",
-                     at);
+        rc = err_set(err, ERR_CONFIG, "nats-server at %s refused the credentials: check %s", at,
+                     o->creds_file ? "the file of --nats-creds-file"
+                                   : "the token or user and password in NATS_URL "
+                                     "(nats://token@host:port), or give --nats-creds-file");
     else if (s == NATS_INVALID_ARG || s == NATS_ADDRESS_MISSING)
         rc = err_set(err, ERR_CONFIG,
                      "the NATS URL for %s cannot be read: expected nats://[token@]host:port", at);
-    else if (s == NATS_SECURE_CONNECTION_REQUIRED || s == NATS_SECURE_CONNECTION_WANTED)
-        rc = err_set(err, ERR_CONFIG,
-                     "nats-server at %s speaks TLS, which this host does not: give it a plain "
-                     "listener on a private network",
-                     at);
+    else if ((tls = explain_tls(o, s, at)))
+        rc = err_set(err, ERR_CONFIG, "%s", tls);
     else
         rc =
             err_set(err, ERR_BUS_DOWN,
                     "cannot connect to NATS at %s within %d ms (%s): is nats-server running there? "
                     "`rbf dev` starts a private one",
                     at, o->connect_timeout_ms, natsStatus_GetText(s));
+    free(tls);
     buf_free(&hosts);
     return rc;
 }
@@ -92,6 +139,7 @@ static natsStatus set_options(natsOptions *opts, struct bus *b, const struct bus
     TRY(natsOptions_SetReconnectBufSize(opts, 4096)); /* nothing is published while down */
     TRY(natsOptions_SetErrorHandler(opts, on_library_error, NULL));
     TRY(bus_adapter_options(b->link, opts));
+    TRY(bus_tls_options(opts, o));
     return s;
 }
 
@@ -111,8 +159,6 @@ static natsStatus take_inbox(struct bus *b) {
 
 static natsStatus connect_now(struct bus *b, const struct bus_options *o) {
     natsOptions *opts = NULL;
-    if (strstr(o->url, "tls://")) /* libnats would connect without, and say nothing */
-        return NATS_SECURE_CONNECTION_REQUIRED;
     natsStatus s = natsOptions_Create(&opts);
     if (s == NATS_OK) {
         TRY(set_options(opts, b, o));
@@ -124,11 +170,21 @@ static natsStatus connect_now(struct bus *b, const struct bus_options *o) {
 }
 
 int bus_connect(struct bus *b, const struct bus_options *o, struct err *err) {
+    if (bus_tls_check(o, err) < 0)
+        return -1;
     /* The threads libnats starts here inherit the mask: signals are for our threads. */
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_BLOCK, &all, &before);
+    bus_tls_begin(o->connect_timeout_ms);
     natsStatus s = connect_now(b, o);
+    /* libnats 3.4 signs one nonce in 350 wrongly (5 of 1,800 connects with good credentials) */
+    for (int i = 0; i < 2 && o->creds_file && s == NATS_CONNECTION_AUTH_FAILED; i++) {
+        natsConnection_Destroy(b->nc);
+        b->nc = NULL;
+        s = connect_now(b, o);
+    }
+    bus_tls_end();
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (s != NATS_OK)
         return refuse(o, s, err);

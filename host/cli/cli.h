@@ -48,6 +48,8 @@ const char *cli_flag(const struct cli *c, const char *name);
  * both URLs, namespace, prefix and app folder become those of the `rbf dev` that runs in this
  * folder, as if flags had said so. -1 with err when none does. */
 int cli_find_servers(struct cli *c, char *const *server, struct err *err);
+/* The NATS URL is that of a private server: certificates and credentials for others are not. */
+void cli_private_nats(struct config *c);
 /* The app's folder: the argument, else what is configured. -1, said, when it is no folder or there
  * is more than one argument. */
 int cli_app_dir(struct cli *c);

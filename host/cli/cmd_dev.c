@@ -88,6 +88,7 @@ static int serve(struct dev *d) {
     struct config *cfg = (struct config *)&d->c->cfg;
     char *const worker[] = {"rbf", "worker", NULL};
     struct err err;
+    cli_private_nats(cfg);
     if (migrate(d, &err) ||
         config_set(cfg, "databaseUrl", services_database_url(d->services), CONFIG_FLAG, &err) ||
         config_set(cfg, "natsUrl", services_nats_url(d->services), CONFIG_FLAG, &err))

@@ -29,12 +29,12 @@ static void on_answer(const struct client_answer *a, void *arg) {
         cli_fail("%s answered with status %d", t->subject, a->status);
 }
 
-static int trigger(const char *nats_url, const struct client_request *r) {
+static int trigger(const struct config *cfg, const struct client_request *r) {
     struct trigger t = {.subject = r->subject};
     struct err err;
     uv_loop_t loop;
     uv_loop_init(&loop);
-    struct client *client = client_new(&loop, nats_url, "rbf job:trigger", &err);
+    struct client *client = client_new(&loop, cfg, "rbf job:trigger", &err);
     if (!client)
         return cli_fail("%s", err.msg);
     client_wait(client, client_send(client, r), on_answer, &t);
@@ -77,7 +77,7 @@ int cmd_job_trigger(struct cli *c) {
         .timeout_ms = TIMEOUT_MS,
         .retries = RETRIES,
     };
-    int code = trigger(c->cfg.nats_url, &r);
+    int code = trigger(&c->cfg, &r);
     free(subject);
     return code;
 }

@@ -9,12 +9,21 @@ static int take(struct cli *c, const char *name, const char *value, struct err *
     return *value ? config_set(&c->cfg, name, value, CONFIG_FLAG, err) : 0;
 }
 
+void cli_private_nats(struct config *c) {
+    static const char *const names[] = {"natsCaFile", "natsCertFile", "natsKeyFile",
+                                        "natsCredsFile"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        config_forget(c, names[i]);
+}
+
 int cli_find_servers(struct cli *c, char *const *server, struct err *err) {
     struct services_dev dev;
     if (*server)
         return 0;
     if (services_find(c->cfg.state_dir, &dev, err))
         return -1;
+    if (server == &c->cfg.nats_url)
+        cli_private_nats(&c->cfg);
     int rc = take(c, "natsUrl", dev.nats_url, err) ||
              take(c, "databaseUrl", dev.database_url, err) || take(c, "appDir", dev.app_dir, err);
     if (!rc && !*c->cfg.subject_prefix)

@@ -254,15 +254,15 @@ static void on_change(bool up, void *arg) {
 
 /* ---- from outside ---- */
 
-struct client *client_new(uv_loop_t *loop, const char *nats_url, const char *name,
+struct client *client_new(uv_loop_t *loop, const struct config *cfg, const char *name,
                           struct err *err) {
     struct client *c = xcalloc(1, sizeof *c);
-    struct bus_options o = {.url = nats_url,
-                            .name = name,
-                            .connect_timeout_ms = CONNECT_TIMEOUT_MS,
-                            .tell_nobody = true,
-                            .on_change = on_change,
-                            .arg = c};
+    struct bus_options o = bus_options_of(cfg);
+    o.name = name;
+    o.connect_timeout_ms = CONNECT_TIMEOUT_MS;
+    o.tell_nobody = true;
+    o.on_change = on_change;
+    o.arg = c;
     c->loop = loop;
     c->bus = bus_new(loop, &o, err);
     if (c->bus)

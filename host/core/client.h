@@ -11,8 +11,9 @@
 #include <uv.h>
 
 struct client;
-/* Connects (blocking, before the loop runs). NULL with err: what, and what to do. */
-struct client *client_new(uv_loop_t *loop, const char *nats_url, const char *name,
+struct config;
+/* Connects as cfg says (blocking, before the loop runs). NULL with err: what, and what to do. */
+struct client *client_new(uv_loop_t *loop, const struct config *cfg, const char *name,
                           struct err *err) NODISCARD;
 /* Forgets all calls and closes; the loop must run once more for handles to close. */
 void client_delete(struct client *c);

@@ -53,7 +53,7 @@ int script_run(struct config *cfg, struct gen *g, const struct call_script *scri
     list_init(&s.h.runs);
     uv_loop_init(&s.loop);
     s.h.loop = &s.loop;
-    s.h.client = client_new(&s.loop, cfg->nats_url, "rbf exec", &err);
+    s.h.client = client_new(&s.loop, cfg, "rbf exec", &err);
     if (s.h.client)
         drive(&s, script);
     else

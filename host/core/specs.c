@@ -147,9 +147,10 @@ static void on_client_turn(void *arg) {
     struct specs *s = r->h->specs;
     struct call_value yes = ask_flag(true);
     struct err err = {0};
+    struct config its = {.nats_url = s->nats_url}; /* a private server: no certificates */
     r->asked = NULL;
     client_delete(r->h->client);
-    r->h->client = s->nats_url ? client_new(r->h->loop, s->nats_url, "rbf test", &err) : NULL;
+    r->h->client = its.nats_url ? client_new(r->h->loop, &its, "rbf test", &err) : NULL;
     if (err.kind)
         ask_refuse(r, err.msg);
     else

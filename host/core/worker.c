@@ -275,12 +275,12 @@ static int connect_servers(struct worker *w, struct err *err) {
         migrate_check(c->database_url, w->sql_dir, err))
         return -1;
     buf_printf(&name, "rbf %s %d", c->namespace_, (int)getpid());
-    struct bus_options o = {.url = c->nats_url,
-                            .name = name.p,
-                            .connect_timeout_ms = CONNECT_TIMEOUT_MS,
-                            .on_change = on_bus_change,
-                            .on_closed = on_bus_closed,
-                            .arg = w};
+    struct bus_options o = bus_options_of(c);
+    o.name = name.p;
+    o.connect_timeout_ms = CONNECT_TIMEOUT_MS;
+    o.on_change = on_bus_change;
+    o.on_closed = on_bus_closed;
+    o.arg = w;
     h->bus = bus_new(&w->loop, &o, err);
     buf_free(&name);
     if (!h->bus)

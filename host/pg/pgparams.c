@@ -138,6 +138,17 @@ static const struct {
     {"password authentication failed", "check user and password in the database URL"},
     {"no password supplied", "put the password into the database URL, or into ~/.pgpass"},
     {"Peer authentication failed", "connect by TCP (host in the database URL) or as that user"},
+    {"does not match host name",
+     "write the name the certificate bears into the database URL (and "
+     "its address as hostaddr=…), or give the server one for this name"},
+    {"certificate verify failed", "give the CA that signed the server's certificate as "
+                                  "sslrootcert=FILE in the database URL; or it has expired"},
+    {"root certificate file", "give the server's CA as sslrootcert=FILE in the database URL"},
+    {"server does not support SSL", "set ssl = on in the server, or take sslmode out of the "
+                                    "database URL where the network is private"},
+    {"no encryption", "the server wants TLS: sslmode=verify-full&sslrootcert=FILE in the database "
+                      "URL"},
+    {"valid client certificate", "give one as sslcert=FILE&sslkey=FILE in the database URL"},
     {"no pg_hba.conf entry", "the server's pg_hba.conf must let this host, user and database in"},
     {"could not translate host name", "check the host in the database URL"},
     {"too many clients", "lower --connections or raise the server's max_connections"},

@@ -209,7 +209,7 @@ function _M.stage(o)
   local code, _, err = _M.rbf("db:init", "--apply", "--database-url", self.db_url)
   assert(code == 0, err)
   apply_migrations(self.db, self.app .. "/migrations")
-  self.client = nats.connect(self.nats.url)
+  self.client = nats.connect(self.nats.url, self.nats.client)
   return self
 end
 
@@ -238,15 +238,23 @@ function Stage:read(name)
 end
 
 --- Starts `rbf run` here and waits for its workers, unless o.no_wait.
---- o: workers, watch, args (list), env.
+--- o: workers, watch, args (list), env, urls_by_env (not as flags).
 function Stage:start(o)
   o = o or {}
   local workers = o.workers or 1
   local words = {
-    o.binary or _M.binary(), "run", self.app, "--database-url", self.db_url, "--nats-url", self.nats.url,
-    "--subject-prefix", self.prefix, "--log-format", "json", "--workers", workers,
+    o.binary or _M.binary(), "run", self.app, "--subject-prefix", self.prefix, "--log-format", "json",
+    "--workers", workers,
     env = o.env or {}, cwd = self.dir,
   }
+  if o.urls_by_env then
+    words.env.DATABASE_URL = words.env.DATABASE_URL or self.db_url
+    words.env.NATS_URL = words.env.NATS_URL or self.nats.url
+  else
+    for _, word in ipairs { "--database-url", self.db_url, "--nats-url", self.nats.url } do
+      words[#words + 1] = word
+    end
+  end
   if o.watch then
     words[#words + 1] = "--watch"
   end

@@ -19,6 +19,8 @@ local lib = once("lib.nats", function()
     natsStatus natsOptions_SetMaxReconnect(natsOptions *o, int n);
     natsStatus natsOptions_SetReconnectWait(natsOptions *o, int64_t ms);
     natsStatus natsOptions_DisableNoResponders(natsOptions *o, bool on);
+    natsStatus natsOptions_SetSecure(natsOptions *o, bool on);
+    natsStatus natsOptions_LoadCATrustedCertificates(natsOptions *o, const char *path);
     void natsOptions_Destroy(natsOptions *o);
     natsStatus natsConnection_Connect(natsConnection **c, natsOptions *o);
     natsStatus natsConnection_PublishMsg(natsConnection *c, natsMsg *m);
@@ -134,21 +136,27 @@ end
 local Client = {}
 Client.__index = Client
 
---- o.no_responders: a request that nobody listens for is told so, see Client:ask.
+--- o: ca = file of CAs (then by TLS), inbox = prefix of its inbox ("_INBOX"), no_responders: a
+--- request that nobody listens for is told so, see Client:ask.
 function _M.connect(url, o)
+  o = o or {}
   local options, conn = ffi.new("natsOptions *[1]"), ffi.new("natsConnection *[1]")
   check(lib.natsOptions_Create(options), "options")
   lib.natsOptions_SetURL(options[0], url)
   lib.natsOptions_SetName(options[0], "spec")
   lib.natsOptions_SetMaxReconnect(options[0], -1)
   lib.natsOptions_SetReconnectWait(options[0], 50)
-  lib.natsOptions_DisableNoResponders(options[0], not (o and o.no_responders))
+  lib.natsOptions_DisableNoResponders(options[0], not o.no_responders)
+  if o.ca then
+    lib.natsOptions_SetSecure(options[0], true)
+    check(lib.natsOptions_LoadCATrustedCertificates(options[0], o.ca), "CA " .. o.ca)
+  end
   local status = lib.natsConnection_Connect(conn, options[0])
   lib.natsOptions_Destroy(options[0])
   check(status, "connect to " .. url)
   local self = setmetatable({
     conn = conn[0],
-    inbox = "_INBOX." .. _M.uuid():gsub("-", ""),
+    inbox = (o.inbox or "_INBOX") .. "." .. _M.uuid():gsub("-", ""),
     waiting = {}, -- token → function(message)
     strays = {}, -- messages nobody waited for
     count = 0,

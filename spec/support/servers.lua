@@ -43,7 +43,8 @@ local function pg_user()
   return proc.is_root() and "postgres" or nil
 end
 
-function _M.new_postgres()
+--- options: more arguments of postgres.
+function _M.new_postgres(options)
   local dir = proc.temp_dir "pg"
   if pg_user() then
     assert(proc.run { "chown", "postgres:postgres", dir } == 0)
@@ -53,7 +54,7 @@ function _M.new_postgres()
     "--locale=C", "--no-sync", user = pg_user(), cwd = "/", timeout = 60000,
   }
   assert(code == 0, "initdb: " .. err)
-  local self = setmetatable({ dir = dir, databases = 0 }, Postgres)
+  local self = setmetatable({ dir = dir, databases = 0, options = options or {} }, Postgres)
   self:start()
   return self
 end
@@ -65,12 +66,16 @@ end
 
 function Postgres:start()
   local fsync = os.getenv "RBF_SPEC_FSYNC" or "on"
-  self.process = proc.spawn {
+  local words = {
     pg_bin() .. "postgres", "-D", self.dir .. "/data", "-k", self.dir, "-c", "listen_addresses=",
     "-c", "fsync=" .. fsync, "-c", "max_connections=200", "-c", "shared_buffers=64MB",
     "-c", "max_pred_locks_per_transaction=256",
     user = pg_user(), cwd = "/", err = self.dir .. "/log", death_signal = "QUIT",
   }
+  for _, word in ipairs(self.options) do
+    words[#words + 1] = word
+  end
+  self.process = proc.spawn(words)
   remember_pid(self.process.pid)
   self.admin = proc.eventually(function()
     return pg.try_connect(self:url())
@@ -100,9 +105,11 @@ end
 local Nats = {}
 Nats.__index = Nats
 
+--- options: more arguments of nats-server; url = what comes before host and port in its URL
+--- ("nats://"), env, client = how a stage's client connects (nats.connect).
 function _M.new_nats(options)
   local dir = proc.temp_dir "nats"
-  local self = setmetatable({ dir = dir, options = options or {} }, Nats)
+  local self = setmetatable({ dir = dir, options = options or {}, client = (options or {}).client }, Nats)
   self:start()
   return self
 end
@@ -111,7 +118,7 @@ end
 local function read_port(self)
   local path = ("%s/nats-server_%d.ports"):format(self.dir, self.process.pid)
   local text = proc.read_file(path)
-  return text and text:match("nats://[^\"]-:(%d+)\"")
+  return text and text:match("://[^\"]-:(%d+)\"")
 end
 
 function Nats:start()
@@ -120,6 +127,7 @@ function Nats:start()
   local words = {
     program, "-a", "127.0.0.1", "-p", self.port or "-1", "-js", "-sd", self.dir,
     "--ports_file_dir", self.dir, err = self.dir .. "/log", out = self.dir .. "/log",
+    env = self.options.env,
   }
   for _, word in ipairs(self.options) do
     words[#words + 1] = word
@@ -129,7 +137,7 @@ function Nats:start()
   self.port = proc.eventually(function()
     return read_port(self)
   end, 20000, "nats-server to listen")
-  self.url = "nats://127.0.0.1:" .. self.port
+  self.url = (self.options.url or "nats://") .. "127.0.0.1:" .. self.port
 end
 
 --- By default as a crash: kill -9.

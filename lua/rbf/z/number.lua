@@ -80,6 +80,14 @@ end
 
 local by_prefix = { x = 16, o = 8, b = 2 }
 
+--- Digits with a point among them or none, perhaps with an exponent. Each pattern knows at once where
+--- its parts end: "%d*%.?%d*" would try every way to share a megabyte of digits.
+local function is_decimal(s)
+  s = s:match "^([%d.]+)[eE][+-]?%d+$" or s
+  local rest = s:match "^%d*(.*)$"
+  return rest == "" or rest:find "^%.%d*$" ~= nil
+end
+
 --- Text as JavaScript's Number reads it; NaN when it is none.
 local function from_text(s)
   s = words.trim(s)
@@ -90,7 +98,7 @@ local function from_text(s)
   local value
   if rest == "Infinity" then
     value = math.huge
-  elseif rest:find "^%d*%.?%d*$" or rest:find "^%d*%.?%d*[eE][+-]?%d+$" then
+  elseif is_decimal(rest) then
     value = rest:find "^%.?%d" and tonumber(rest) or 0 / 0
   else
     return 0 / 0

@@ -17,7 +17,7 @@ end
 
 --- Does the host end in a number? Then it must be an IPv4 address.
 local function ends_in_number(host)
-  local last = host:gsub("%.$", ""):match "[^.]*$"
+  local last = ("." .. host:gsub("%.$", "")):match "^.*%.(.*)$"
   return last:find "^%d+$" ~= nil or last:find "^0[xX]%x*$" ~= nil
 end
 

@@ -70,30 +70,32 @@ for _, last in ipairs { 128, 129, 130, 131, 132, 133, 134, 135, 136, 137, 138, 1
 end
 spaces["\226\129\159"], spaces["\227\128\128"] = true, true
 
-local function leading(s)
-  if s:find "^%s" then return 1 end
-  return (spaces[s:sub(1, 2)] and 2) or (spaces[s:sub(1, 3)] and 3) or nil
+-- How many bytes of white space begin at byte i, or end there. They look at those bytes only: what is
+-- trimmed may be a megabyte of blanks.
+local function leading(s, i)
+  if s:find("^%s", i) then return 1 end
+  return (spaces[s:sub(i, i + 1)] and 2) or (spaces[s:sub(i, i + 2)] and 3) or nil
 end
 
-local function trailing(s)
-  if s:find "%s$" then return 1 end
-  return (spaces[s:sub(-2)] and 2) or (spaces[s:sub(-3)] and 3) or nil
+local function trailing(s, i)
+  if s:find("^%s", i) then return 1 end
+  return (spaces[s:sub(i - 1, i)] and 2) or (spaces[s:sub(i - 2, i)] and 3) or nil
 end
 
 --- Without white space at both ends.
 function _M.trim(s)
-  s = s:match "^%s*(.*)$"
-  local n = leading(s)
+  local first, last = 1, #s
+  local n = leading(s, first)
   while n do
-    s = s:sub(n + 1)
-    n = leading(s)
+    first = first + n
+    n = leading(s, first)
   end
-  n = trailing(s)
+  n = last >= first and trailing(s, last)
   while n do
-    s = s:sub(1, -n - 1)
-    n = trailing(s)
+    last = last - n
+    n = last >= first and trailing(s, last)
   end
-  return s
+  return s:sub(first, last)
 end
 
 return _M

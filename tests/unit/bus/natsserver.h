@@ -25,7 +25,7 @@
 
 struct natsserver {
     char dir[64], url[64], port[16];
-    const char *extra[4]; /* further arguments, NULL ends them */
+    const char *extra[12]; /* further arguments, NULL ends them */
     pid_t pid;
 };
 
@@ -40,7 +40,7 @@ static inline const char *natsserver_binary(void) {
 }
 
 static inline void natsserver_exec(struct natsserver *s) {
-    const char *argv[24] = {
+    const char *argv[32] = {
         natsserver_binary(), "-a",  "127.0.0.1", "-p", s->port[0] ? s->port : "-1",
         "--ports_file_dir",  s->dir};
     int n = 7;

@@ -22,6 +22,7 @@
 
 struct pgserver {
     char dir[64], url[160], bin[128];
+    const char *more[16]; /* further arguments of postgres, for the next pgserver_run */
     pid_t pid;
 };
 
@@ -69,9 +70,11 @@ static inline pid_t pgserver_spawn(const struct pgserver *s, const char *program
 static inline void pgserver_run(struct pgserver *s) {
     char data[80];
     snprintf(data, sizeof data, "%s/data", s->dir);
-    char *argv[] = {
-        "postgres",           "-D", data, "-k", s->dir, "-F", "-c", "listen_addresses=", "-c",
-        "max_connections=30", NULL};
+    char *argv[32] = {
+        "postgres",          "-D", data, "-k", s->dir, "-F", "-c", "listen_addresses=", "-c",
+        "max_connections=30"};
+    for (int i = 0; s->more[i]; i++)
+        argv[10 + i] = (char *)s->more[i];
     s->pid = pgserver_spawn(s, "postgres", argv);
     for (int i = 0; i < 1000; i++) {
         if (PQping(s->url) == PQPING_OK)

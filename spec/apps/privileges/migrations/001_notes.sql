@@ -1,0 +1,3 @@
+CREATE TABLE notes (
+    text TEXT PRIMARY KEY
+);
