@@ -50,6 +50,9 @@ const char *cli_flag(const struct cli *c, const char *name);
 int cli_find_servers(struct cli *c, char *const *server, struct err *err);
 /* The NATS URL is that of a private server: certificates and credentials for others are not. */
 void cli_private_nats(struct config *c);
+/* Appends what `rbf COMMAND --help` says besides its usage: flags, an example, exit codes (help.c).
+ */
+void cli_help(struct buf *out, const char *command);
 /* The app's folder: the argument, else what is configured. -1, said, when it is no folder or there
  * is more than one argument. */
 int cli_app_dir(struct cli *c);

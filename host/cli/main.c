@@ -133,8 +133,21 @@ static int help(void) {
             buf_printf(&b, "  rbf %-32s %s\n", commands[i].usage, commands[i].what);
     buf_puts(&b, "\nSettings (flags win over the environment, the environment over main.lua):\n");
     config_help(&b);
+    buf_puts(&b, "\nrbf COMMAND --help shows its flags, an example and its exit codes.\n");
     buf_puts(&b, "\nExample: rbf run handlers --database-url postgresql://localhost/app "
                  "--nats-url nats://localhost:4222 --workers 2\n");
+    fputs(b.p, stdout);
+    buf_free(&b);
+    return 0;
+}
+
+static int help_of(const struct command *cmd) {
+    struct buf b = {0};
+    if (!cmd->usage)
+        return help();
+    buf_printf(&b, "rbf %s\n\n  %s\n", cmd->usage, cmd->what);
+    cli_help(&b, cmd->name);
+    buf_puts(&b, "\nSettings (servers, namespace, logs …): rbf --help\n");
     fputs(b.p, stdout);
     buf_free(&b);
     return 0;
@@ -210,7 +223,7 @@ int main(int argc, char **argv) {
         return unknown(argv[1]);
     for (int i = 2; i < ours(cmd, argc - 2, argv + 2) + 2; i++)
         if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h"))
-            return help();
+            return help_of(cmd);
     struct cli c = {.argc = argc - 2, .argv = argv + 2, .share = share_dir()};
     int code = configure(&c, cmd, &err) ? cli_fail("%s", err.msg) : cmd->run(&c);
     config_free(&c.cfg);
