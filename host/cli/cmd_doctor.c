@@ -86,12 +86,17 @@ static void print(const struct doctor *d) {
     size_t i;
     json_t *f;
     bool colours = table_colours();
+    int width = 0;
+    json_array_foreach(d->findings, i, f) {
+        int n = (int)strlen(site_text(f, "check"));
+        width = n > width ? n : width;
+    }
     json_array_foreach(d->findings, i, f) {
         const char *state = site_text(f, "state"), *cure = site_text(f, "cure");
-        printf("%s%-8s%s %-12s %s\n", colours ? table_state_colour(state) : "", state,
-               colours ? TABLE_PLAIN : "", site_text(f, "check"), site_text(f, "found"));
+        printf("%s%-8s%s %-*s  %s\n", colours ? table_state_colour(state) : "", state,
+               colours ? TABLE_PLAIN : "", width, site_text(f, "check"), site_text(f, "found"));
         if (*cure)
-            printf("         %-12s → %s\n", "", cure);
+            printf("         %-*s  → %s\n", width, "", cure);
     }
     if (d->problems + d->warnings)
         printf("\n%d problem%s, %d warning%s\n", d->problems, d->problems == 1 ? "" : "s",

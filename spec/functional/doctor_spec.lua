@@ -77,7 +77,7 @@ describe("rbf doctor", function()
     assert.equal("ok", found.NATS.state)
     local exit, out = host.rbf("doctor", { cwd = stage.dir })
     assert.equal(1, exit)
-    assert.matches("problem  PostgreSQL   no server is named, and no `rbf dev` runs here\n", out, 1, true)
+    assert.matches("problem  PostgreSQL  no server is named, and no `rbf dev` runs here\n", out, 1, true)
     assert.matches("\n2 problems, 1 warning\n$", out)
     found = doctor { args = { "--redis-url", "redis://127.0.0.1:1" } }
     assert_bad("warning", found.Redis, "does not answer", "REDIS_URL")
