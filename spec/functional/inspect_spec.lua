@@ -326,8 +326,8 @@ describe("looking at a running app:", function()
     end)
 
     it("tables have its width", function()
-      local out = terminal(84, "queue:inspect jobs --dead", { NO_COLOR = "1" })
-      for line in out:gmatch "[^\n]+" do assert.is_true(#line:gsub("…", ".") <= 84, line) end
+      local out = terminal(80, "queue:inspect jobs --dead", { NO_COLOR = "1" })
+      for line in out:gmatch "[^\n]+" do assert.is_true(#line:gsub("…", ".") <= 80, line) end
       assert.matches("…", out, 1, true)
     end)
 
