@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/jsonval.h"
-#include "base/log.h"
 #include "cli/cli.h"
 #include "ops/services.h"
 #include "ops/supervisor.h"
-#include "pg/migrate.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -48,7 +46,7 @@ static void print_try(const json_t *operations) {
     if (!op)
         return;
     const char *example = text(op, "example"), *quote = *example ? "'" : "";
-    printf("\n  Try, in another terminal:\n    ./rbf job:trigger %s.%s %s%s%s\n",
+    printf("\n  Try, in another terminal:\n    %s call %s.%s %s%s%s\n", cli_self(),
            text(op, "subject"), text(op, "path"), quote, example, quote);
 }
 
@@ -70,26 +68,12 @@ static void on_live(bool first, const char *describe, void *arg) {
     json_decref(v);
 }
 
-static int migrate(const struct dev *d, struct err *err) {
-    const char *url = services_database_url(d->services);
-    char *own = xasprintf("%s/sql", d->c->share);
-    char *app = xasprintf("%s/migrations", d->c->cfg.app_dir);
-    int n = 0, rc = migrate_apply(url, "rbf", own, &n, err);
-    if (!rc)
-        rc = migrate_apply(url, "app", app, &n, err);
-    if (!rc && n)
-        log_info("migrations applied", LOG_I("files", n));
-    free(own);
-    free(app);
-    return rc;
-}
-
 static int serve(struct dev *d) {
     struct config *cfg = (struct config *)&d->c->cfg;
     char *const worker[] = {"rbf", "worker", NULL};
     struct err err;
     cli_private_nats(cfg);
-    if (migrate(d, &err) ||
+    if (cli_migrate(d->c, services_database_url(d->services), NULL, &err) ||
         config_set(cfg, "databaseUrl", services_database_url(d->services), CONFIG_FLAG, &err) ||
         config_set(cfg, "natsUrl", services_nats_url(d->services), CONFIG_FLAG, &err))
         return cli_fail("%s", err.msg);
