@@ -40,7 +40,7 @@ static void on_answer(const struct client_answer *a, void *arg) {
         puts(t->request->id);
     } else {
         cli_fail("%s", a->message);
-        t->code = a->status == 400 ? 1 : NO_ANSWER; /* 400: it can never be sent */
+        t->code = a->unknown ? NO_ANSWER : 1;
     }
 }
 

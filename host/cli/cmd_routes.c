@@ -57,18 +57,17 @@ static json_t *operation(const struct cli *c, const struct gen *g, const struct 
     return row;
 }
 
-static json_t *cron(const struct cli *c, const struct gen_cron *k) {
+static json_t *cron(const struct gen_cron *k) {
     int64_t next = cronspec_next(&k->spec, k->zone, clock_wall_ms() / 1000);
-    return json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:o,s:o}", "kind", "cron", "path", k->subject,
+    return json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:o,s:s}", "kind", "cron", "path", k->subject,
                      "name", k->name, "spec", k->spec_text, "tz", k->tz, "missed", k->missed,
-                     "next", next < 0 ? json_null() : json_integer(next * 1000), "file",
-                     place(c, k->file));
+                     "next", next < 0 ? json_null() : json_integer(next * 1000), "file", k->file);
 }
 
-static json_t *crons_of(const struct cli *c, const struct gen *g) {
+static json_t *crons_of(const struct gen *g) {
     json_t *rows = json_array();
     for (int i = 0; i < g->n_crons; i++)
-        json_array_append_new(rows, cron(c, &g->crons[i]));
+        json_array_append_new(rows, cron(&g->crons[i]));
     return rows;
 }
 
@@ -79,7 +78,7 @@ int cmd_routes(struct cli *c) {
     struct gen *g = cli_load(c, &err);
     if (!g)
         return cli_fail("%s", err.msg);
-    json_t *rows = json_array(), *crons = crons_of(c, g);
+    json_t *rows = json_array(), *crons = crons_of(g);
     for (int i = 0; i < g->n_ops; i++)
         json_array_append_new(rows, operation(c, g, &g->ops[i]));
     bool apart = !cli_flag(c, "--json") && json_array_size(crons); /* they have other columns */

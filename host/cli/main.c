@@ -139,6 +139,8 @@ int cli_app_dir(struct cli *c) {
         free(c->cfg.app_dir);
         c->cfg.app_dir = xstrdup(c->argv[0]);
     }
+    for (size_t n = strlen(c->cfg.app_dir); n > 1 && c->cfg.app_dir[n - 1] == '/'; n--)
+        c->cfg.app_dir[n - 1] = 0;
     if (stat(c->cfg.app_dir, &st) || !S_ISDIR(st.st_mode))
         return -cli_fail("%s is not a folder: name the one that holds your handlers, as in "
                          "`rbf dev handlers`",

@@ -98,11 +98,18 @@ static void end_unanswered(struct client_call *c, int status, const char *code, 
     end(c);
 }
 
+/* It may run, or have run. */
+static void end_unknown(struct client_call *c, int status, const char *code, char *message) {
+    set_answer(c, status, code, message);
+    c->answer.unknown = true;
+    end(c);
+}
+
 static void end_unavailable(struct client_call *c, const char *why, bool unknown) {
     if (c->way != CLIENT_ASK && unknown)
-        end_unanswered(c, 503, "UNAVAILABLE",
-                       xasprintf("%s; it may run all the same: ask again under its request id %s",
-                                 why, c->id));
+        end_unknown(c, 503, "UNAVAILABLE",
+                    xasprintf("%s; it may run all the same: ask again under its request id %s", why,
+                              c->id));
     else
         end_unanswered(c, 503, "UNAVAILABLE", xstrdup(why));
 }
@@ -116,10 +123,10 @@ static void on_deadline(void *arg) {
         end_unavailable(c, why, c->sent);
         free(why);
     } else if (c->way != CLIENT_ASK) {
-        end_unanswered(c, 504, "TIMEOUT",
-                       xasprintf("no answer from %s within %d ms; the request may still run: ask "
-                                 "again under its request id %s",
-                                 c->subject, c->timeout_ms, c->id));
+        end_unknown(c, 504, "TIMEOUT",
+                    xasprintf("no answer from %s within %d ms; the request may still run: ask "
+                              "again under its request id %s",
+                              c->subject, c->timeout_ms, c->id));
     } else {
         end_unanswered(c, 504, "TIMEOUT",
                        xasprintf("no answer from %s within %d ms", c->subject, c->timeout_ms));

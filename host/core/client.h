@@ -39,6 +39,7 @@ struct client_answer {
     const char *body; /* what the host said; NULL: none did; then, unless it is stored: */
     size_t len;
     const char *code; /* UNAVAILABLE (503), TIMEOUT (504), BAD_REQUEST: it cannot be sent (400) */
+    bool unknown;     /* no answer, and it may run all the same */
     const char *message; /* one line; names the id where asking again under it may help */
 };
 /* Begins a call; its number. Its answer is kept until somebody waits for it. */

@@ -312,10 +312,10 @@ int migrate_list(const char *url, const struct migrate_list *l, struct err *err)
     struct pgsync *s = pgsync_open(url, err);
     struct pgres *rows = s ? applied_of(s, l->owner, &none, err) : NULL;
     int rc = rows || none ? 0 : -1;
-    if (rc == 0)
-        list_gone(l, rows, &files);
     for (int i = 0; rc == 0 && i < files.n; i++)
         rc = list_file(l, rows, files.list[i]->d_name, err);
+    if (rc == 0)
+        list_gone(l, rows, &files);
     pgsync_free(rows);
     pgsync_close(s);
     files_free(&files);

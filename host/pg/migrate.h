@@ -26,7 +26,7 @@ struct migrate_file {
 };
 struct migrate_list {
     const char *owner, *dir;
-    void (*each)(const struct migrate_file *f, void *arg); /* those gone first, then in order */
+    void (*each)(const struct migrate_file *f, void *arg); /* in order, then those gone */
     void *arg;
 };
 /* How the folder and the database compare; changes nothing and takes no lock. -1 with err. */
