@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+#include <uv.h>
 
 #define TIMEOUT_MS 30000
 #define MAX_TIMEOUT_MS 86400000
@@ -18,9 +20,33 @@
 
 struct trigger {
     const struct client_request *request;
+    uv_timer_t patience;
+    int waited_s;
     int code; /* exit code */
     bool done;
 };
+
+/* ---- waiting: a line that grows older, for people only ---- */
+
+static void on_second(uv_timer_t *timer) {
+    struct trigger *t = timer->data;
+    fprintf(stderr, "\r%s: waiting for %d s of %d", t->request->subject, ++t->waited_s,
+            t->request->timeout_ms / 1000);
+    fflush(stderr);
+}
+
+static void start_patience(struct trigger *t, uv_loop_t *loop) {
+    uv_timer_init(loop, &t->patience);
+    t->patience.data = t;
+    if (isatty(STDERR_FILENO))
+        uv_timer_start(&t->patience, on_second, 1000, 1000);
+}
+
+static void end_patience(struct trigger *t) {
+    if (t->waited_s)
+        fputs("\r\033[K", stderr);
+    uv_close((uv_handle_t *)&t->patience, NULL);
+}
 
 /* ---- the answer ---- */
 
@@ -31,6 +57,7 @@ static int code_of(int status) {
 static void on_answer(const struct client_answer *a, void *arg) {
     struct trigger *t = arg;
     t->done = true;
+    end_patience(t);
     if (a->body) {
         printf("%.*s\n", (int)a->len, a->body);
         t->code = code_of(a->status);
@@ -52,6 +79,7 @@ static int trigger(const struct config *cfg, const struct client_request *r) {
     struct client *client = client_new(&loop, cfg, "rbf call", &err);
     if (!client)
         return cli_fail("%s", err.msg);
+    start_patience(&t, &loop);
     client_wait(client, client_send(client, r), on_answer, &t);
     while (!t.done)
         uv_run(&loop, UV_RUN_ONCE);

@@ -124,6 +124,14 @@ describe("rbf call", function()
     assert.truthy(err:find("within 200 ms; the request may still run: ask again under its request id slow-1", 1, true), err)
   end)
 
+  it("shows on a terminal, and only there, how long it waits", function()
+    local words = ("%s call jobs.slow --nats-url %s --subject-prefix %s --timeout 1500ms"):format(host.binary(),
+      stage.nats.url, stage.prefix)
+    local code, out = proc.run { "script", "-qec", words, "/dev/null" }
+    assert.equal(3, code)
+    assert.truthy(out:find("\r" .. stage.prefix .. "jobs.slow: waiting for 1 s of 1\r\27[K", 1, true), out)
+  end)
+
   it("--no-wait ends when NATS has it, and says its request id", function()
     local code, out, err = call("jobs.mark", "--no-wait")
     assert.equal(0, code, err)
