@@ -52,6 +52,9 @@ const char *cli_flag(const struct cli *c, const char *name);
  * both URLs, namespace, prefix and app folder become those of the `rbf dev` that runs in this
  * folder, as if flags had said so. -1 with err when none does. */
 int cli_find_servers(struct cli *c, char *const *server, struct err *err);
+/* The database of the `rbf dev` that runs in this folder, if it serves this very app: another's has
+ * other tables. The caller's; NULL: there is none. */
+char *cli_dev_database(const struct cli *c);
 /* The NATS URL is that of a private server: certificates and credentials for others are not. */
 void cli_private_nats(struct config *c);
 /* Appends what `rbf COMMAND --help` says besides its usage (help.c): flags, as main.c's table has

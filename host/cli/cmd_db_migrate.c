@@ -1,37 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli/cli.h"
 #include "cli/table.h"
-#include "ops/services.h"
 #include "pg/migrate.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static bool same_folder(const char *a, const char *b) {
-    char *x = realpath(a, NULL), *y = realpath(b, NULL);
-    bool same = x && y && !strcmp(x, y);
-    free(x);
-    free(y);
-    return same;
-}
-
-/* Flags, environment, a `rbf dev` of this app, main.lua. Never a dev of another app: its database
- * has tables of its own. Caller frees. */
+/* Flags, environment, a `rbf dev` of this app, main.lua. The caller's; NULL with err. */
 static char *find_database(struct cli *c, struct err *err) {
-    struct services_dev dev;
-    char *url = NULL;
-    if (c->cfg.database_url)
-        return xstrdup(c->cfg.database_url);
-    if (services_find(c->cfg.state_dir, &dev, err) == 0) {
-        if (same_folder(dev.app_dir, c->cfg.app_dir))
-            url = xstrdup(dev.database_url);
-        services_dev_free(&dev);
-    }
-    if (url)
-        return url;
-    struct gen *g = cli_load(c, err);
+    char *url = c->cfg.database_url ? xstrdup(c->cfg.database_url) : cli_dev_database(c);
+    struct gen *g = url ? NULL : cli_load(c, err);
     if (!g)
-        return NULL;
+        return url;
     gen_unref(g);
     if (!c->cfg.database_url)
         err_set(err, ERR_CONFIG,
