@@ -130,6 +130,8 @@ describe("rbf call", function()
     local code, out = proc.run { "script", "-qec", words, "/dev/null" }
     assert.equal(3, code)
     assert.truthy(out:find("\r" .. stage.prefix .. "jobs.slow: waiting for 1 s of 1\r\27[K", 1, true), out)
+    local _, _, err = call("jobs.slow", "--timeout", "1500ms")
+    assert.is_nil(err:find "waiting for", err)
   end)
 
   it("--no-wait ends when NATS has it, and says its request id", function()
