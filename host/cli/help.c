@@ -6,8 +6,8 @@
 
 #define USUAL "0 done; 1 not, and standard error says why"
 #define CALL_CODES                                                                                 \
-    "0 answered with 2xx, or stored (--no-wait); 4 answered with 4xx; 5 with 5xx; 3 no answer:\n"  \
-    "  it may still run; 1 not sent"
+    "0 answered with 2xx, or stored (--no-wait); 4 answered with 4xx; 5 with 5xx; 1 nobody has\n"  \
+    "  got it; 3 no answer, and it may still run"
 #define FINDS                                                                                      \
     "Without --database-url or DATABASE_URL it asks the `rbf dev` that runs in this folder."
 
@@ -31,6 +31,11 @@ static const struct flag {
     {"--group", " FP", "all dead letters with this fingerprint"},
     {"--all", "", "all dead letters"},
     {"--app", " APP_DIR", "the app's folder (handlers)"},
+    {"--dead", "", "its dead letters instead of its messages"},
+    {"--limit", " N", "rows at most"},
+    {"--gate", "", "reload only when the specs that depend on the change pass"},
+    {"--gate-timeout", " TIME", "how long they may take (60s)"},
+    {"--allow-http", "", "with --dry-run: let the handler send its requests"},
     {"--stdout", "", "print, write no file"},
     {"--output", " WHERE", "types: a file, or - to print; test: busted's formatter (TAP, junit …)"},
     {"--filter", " PATTERN", "only specs whose name matches this Lua pattern"},
@@ -101,6 +106,12 @@ static const struct help helps[] = {
      "0 discarded; 1 nothing has that id"},
     {"job:cancel", FINDS, "rbf job:cancel 0190f3c2-7a1b-7c3d-9e4f-001122334455",
      "0 it will never run; 1 it is due, under way, done or unknown"},
+    {"job:show", FINDS, "rbf job:show 0190f3c2-7a1b-7c3d-9e4f-001122334455",
+     "0 shown; 1 nothing is known of it"},
+    {"queue:list", FINDS, "rbf queue:list --json | jq '.[] | select(.dead > 0)'", NULL},
+    {"queue:inspect", FINDS, "rbf queue:inspect jobs --dead --limit 100",
+     "0 shown, also when it is empty; 1 no such queue, or no server"},
+    {"outbox:list", FINDS, "rbf outbox:list --json --limit 1000", NULL},
     {"check", NULL, "rbf check handlers --json", "0 the app loads; 1 its first fault is printed"},
     {"types", NULL, "rbf types handlers --stdout", NULL},
     {"exec", NULL, "rbf exec --app handlers seed.lua 100",

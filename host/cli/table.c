@@ -71,7 +71,7 @@ static void put_cell(struct buf *out, const json_t *v, enum table_type type, int
     buf_puts(out, ""); /* never NULL, also of an empty text */
     if (!v || json_is_null(v))
         return;
-    if (json_is_string(v)) {
+    if (json_is_string(v) && type != TABLE_JSON) {
         put_harmless(out, json_string_value(v));
     } else if (type == TABLE_TIME && json_is_number(v)) {
         put_time(out, (int64_t)json_number_value(v));
@@ -80,7 +80,7 @@ static void put_cell(struct buf *out, const json_t *v, enum table_type type, int
     } else if (type == TABLE_DURATION && json_is_number(v)) {
         table_put_duration(out, (int64_t)json_number_value(v));
     } else if (json_is_real(v)) {
-        buf_printf(out, "%.1f", json_real_value(v));
+        buf_printf(out, "%.2f", json_real_value(v));
     } else {
         struct buf text = {0};
         jsonval_write(&text, v);
@@ -132,6 +132,10 @@ static bool to_the_right(enum table_type t) {
     return t == TABLE_NUMBER || t == TABLE_BAD || t == TABLE_DURATION;
 }
 
+static bool may_be_cut(enum table_type t) {
+    return t == TABLE_TEXT || t == TABLE_JSON;
+}
+
 static void widen(struct layout *l, const json_t *row) {
     for (int i = 0; i < l->n; i++) {
         struct buf cell = {0};
@@ -155,7 +159,7 @@ static bool fit(struct layout *l, int width) {
     while (total(l) > width) {
         int widest = -1;
         for (int i = 0; i < l->n; i++)
-            if (l->columns[i].type == TABLE_TEXT && l->widths[i] > LEAST &&
+            if (may_be_cut(l->columns[i].type) && l->widths[i] > LEAST &&
                 (widest < 0 || l->widths[i] > l->widths[widest]))
                 widest = i;
         if (widest < 0)

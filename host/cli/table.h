@@ -18,6 +18,7 @@ struct cli;
 
 enum table_type {
     TABLE_TEXT,     /* may be cut; JSON of anything that is no string */
+    TABLE_JSON,     /* may be cut; JSON of everything */
     TABLE_ID,       /* text that is never cut */
     TABLE_NUMBER,   /* to the right */
     TABLE_BAD,      /* a number that should be 0: red when it is not */
