@@ -74,7 +74,7 @@ static void put_flags(struct buf *out, const char *flags) {
 static const struct help helps[] = {
     {"new", "The folder must not be there yet, or be empty.", "rbf new guestbook", NULL},
     {"completion", "cmake --install puts it where bash finds it by itself.",
-     "source <(rbf completion bash)", NULL},
+     "rbf completion bash\n  source <(rbf completion bash)", NULL},
     {"db:migrate",
      "First the host's own tables, as db:init --apply does, then APP_DIR/migrations/NNN_name.sql:\n"
      "  each file once, in one transaction. rbf dev and rbf test do the same. Without "
