@@ -348,7 +348,7 @@ static int check_names(const struct files *files, const struct pgres *names, str
             return err_set(
                 err, ERR_CONFIG,
                 "the host's tables in the database are older than this version (%s is not "
-                "applied): run `rbf db:init --apply`",
+                "applied): run `rbf db:migrate`",
                 files->list[i]->d_name);
     return 0;
 }
@@ -362,7 +362,7 @@ static int check_server(struct pgsync *s, const struct files *files, struct err 
         rc = check_names(files, names, err);
     else if (strcmp(cause.sqlstate, "42P01") == 0)
         err_set(err, ERR_CONFIG,
-                "the host's tables are missing in database %s: run `rbf db:init --apply`",
+                "the host's tables are missing in database %s: run `rbf db:migrate`",
                 PQdb(pgsync_raw(s)));
     else if (err)
         *err = cause;
