@@ -24,6 +24,8 @@ struct config {
     char *queues;          /* --queues a,b, RBF_QUEUES: only these; NULL: all */
     char *log_level;       /* --log-level debug|info|warn|error, RBF_LOG_LEVEL; "info" */
     char *log_format;      /* --log-format json|pretty, RBF_LOG_FORMAT; NULL: by terminal */
+    int64_t log_sample;    /* --log-sample 1, RBF_LOG_SAMPLE: one in N that went well; 0: none */
+    char *log_redact;      /* --log-redact a,b, RBF_LOG_REDACT: keys besides the usual; NULL */
     char *state_dir;       /* --state-dir, RBF_STATE_DIR: of rbf dev; NULL: .rbf in the folder */
     char *http_ca_file;    /* --http-ca-file, RBF_HTTP_CA_FILE: instead of the system's; NULL */
     char *redact_headers;  /* --redact-headers a,b, RBF_REDACT_HEADERS: not kept in dead letters */

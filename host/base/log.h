@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* log - one line an event on standard error, JSON or (on a terminal, or when asked) pretty.
- * Each line is one write(2). Any thread. Invalid UTF-8 in values is replaced, never passed on.
+ * Each line is one write(2). Any thread. Invalid UTF-8 in values is replaced, never passed on, and
+ * secrets are hidden (secrets.h): values under such keys, also within LOG_JSON, and what looks like
+ * one in texts. msg is the host's own or the user's words, and goes out as it is.
  *
  *     log_info("worker ready", LOG_S("version", v), LOG_I("operations", n));
  *   → {"time":"2026-01-02T03:04:05.678Z","level":"info","msg":"worker ready","pid":7,"version":"…"}

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/log.h"
+#include "base/secrets.h"
 #include "cli/cli.h"
 #include "core/worker.h"
 #include <limits.h>
@@ -256,6 +257,7 @@ static int configure(struct cli *c, const struct command *cmd, struct err *err) 
     if (log_set_format(c->cfg.log_format))
         return err_set(err, ERR_CONFIG, "--log-format is json or pretty, found '%s'",
                        c->cfg.log_format);
+    secrets_add(c->cfg.log_redact);
     const char *const levels[] = {"debug", "info", "warn", "error", NULL};
     for (int i = 0; levels[i]; i++)
         if (!strcmp(levels[i], c->cfg.log_level)) {

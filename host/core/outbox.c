@@ -310,6 +310,9 @@ int outbox_send(struct host *h, const struct outbox_row *row, int timeout_ms, bu
         rc = cache_row_send(h, &hd, data, len, timeout_ms, cb, arg, err);
     else
         rc = outbox_send_plain(h->bus, row->path, &hd, data, len, timeout_ms, cb, arg, err);
+    if (rc == 0 && request)
+        log_debug("publishing", LOG_S("request_id", hdrs_get(&hd, "RBF-Request-Id")),
+                  LOG_S("job", row->id), LOG_S("subject", row->path));
     free(data);
     hdrs_free(&hd);
     return rc;
