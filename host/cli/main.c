@@ -23,7 +23,9 @@ struct command {
 };
 
 static const struct command commands[] = {
-    {"dev", cmd_dev, "dev [APP_DIR]", "private PostgreSQL and NATS, watch the files, serve", ""},
+    {"dev", cmd_dev, "dev [APP_DIR]",
+     "private PostgreSQL and NATS, watch the files, serve; --gate: if specs pass",
+     "--gate --gate-timeout="},
     {"demo", cmd_demo, "demo", "a tour that ends by itself", ""},
     {"run", cmd_run, "run [APP_DIR]", "serve against DATABASE_URL and NATS_URL", ""},
     {"db:init", cmd_db_init, "db:init [--apply]", "print the host's tables as SQL, or apply them",
