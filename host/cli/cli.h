@@ -33,6 +33,7 @@ int cmd_routes(struct cli *c);
 int cmd_completion(struct cli *c);
 int cmd_call(struct cli *c);
 int cmd_job_replay(struct cli *c);
+int cmd_job_dry_run(struct cli *c); /* job:replay --dry-run */
 int cmd_job_discard(struct cli *c);
 int cmd_job_cancel(struct cli *c);
 int cmd_job_show(struct cli *c);

@@ -231,9 +231,17 @@ static int run(struct test *t, struct gen *g) {
     return code;
 }
 
+/* For lua/rbf/testing/watch.lua: who started us may have another idea. */
+static void set_pwd(void) {
+    char dir[PATH_MAX];
+    if (getcwd(dir, sizeof dir))
+        setenv("PWD", dir, 1);
+}
+
 int cmd_test(struct cli *c) {
     struct test t = {.c = c};
     struct err err;
+    set_pwd();
     if (choose_app(c))
         return 1;
     if (cli_flag(c, "--coverage"))

@@ -101,7 +101,8 @@ static const struct help helps[] = {
      "rbf job:trigger jobs.users.create '{\"email\":\"ada@example.com\",\"name\":\"Ada\"}'",
      CALL_CODES},
     {"job:replay", FINDS, "rbf job:replay --group 6f1c2a9e",
-     "0 sent again; 1 nothing has that id, or some letters were left"},
+     "0 sent again; 1 nothing has that id, or some letters were left; --dry-run: 0 it succeeds\n"
+     "  today, 2 it fails, 1 it could not be tried"},
     {"job:discard", FINDS, "rbf job:discard 0190f3c2-7a1b-7c3d-9e4f-001122334455",
      "0 discarded; 1 nothing has that id"},
     {"job:cancel", FINDS, "rbf job:cancel 0190f3c2-7a1b-7c3d-9e4f-001122334455",
@@ -123,6 +124,7 @@ void cli_help_codes(struct buf *out) {
     buf_puts(out, "\nExit codes:\n"
                   "  0  done\n"
                   "  1  not done, or arguments that are none: standard error says why, in a line\n"
+                  "  2  job:replay --dry-run: it fails today\n"
                   "  3  call: no answer, and it may still run\n"
                   "  4  call: answered with a status of 4xx\n"
                   "  5  call: answered with a status of 5xx\n"

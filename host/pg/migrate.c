@@ -187,24 +187,32 @@ static int check_same(const char *applied, const struct file *f, struct err *err
         f->dir, f->name, applied, f->checksum);
 }
 
+static int apply_new(struct pgsync *s, const char *owner, const struct file *f, int *applied,
+                     struct err *err) {
+    if (apply(s, owner, f, err) != 0)
+        return -1;
+    log_info("migration applied", LOG_S("owner", owner), LOG_S("file", f->name));
+    ++*applied;
+    return 0;
+}
+
+/* applied: NULL only checks that a file that was applied is what it was. */
 static int apply_if_new(struct pgsync *s, const char *owner, const struct file *f, int *applied,
                         struct err *err) {
     const char *params[] = {owner, f->name};
     struct pgres *r = pgsync_query(
         s, "SELECT checksum FROM rbf_migrations WHERE owner = $1 AND name = $2", 2, params, err);
-    int rc = -1;
+    int rc = r ? 0 : -1;
     if (r && pgres_rows(r) > 0)
         rc = check_same(pgres_value(r, 0, 0, NULL), f, err);
-    else if (r && (rc = apply(s, owner, f, err)) == 0) {
-        log_info("migration applied", LOG_S("owner", owner), LOG_S("file", f->name));
-        ++*applied;
-    }
+    else if (r && applied)
+        rc = apply_new(s, owner, f, applied, err);
     pgsync_free(r);
     return rc;
 }
 
-static int apply_file(struct pgsync *s, const char *owner, const char *dir, const char *name,
-                      int *applied, struct err *err) {
+static int take_file(struct pgsync *s, const char *owner, const char *dir, const char *name,
+                     int *applied, struct err *err) {
     struct file f = {.dir = dir, .name = name};
     int rc = read_file(dir, name, &f.text, err);
     if (rc == 0) {
@@ -242,8 +250,9 @@ int migrate_apply(const char *url, const char *owner, const char *dir, int *appl
     int rc = -1;
     if (s && lock(s, err) == 0 && run(s, TABLE_SQL, err) == 0)
         rc = 0;
-    for (int i = 0; rc == 0 && i < files.n; i++)
-        rc = apply_file(s, owner, dir, files.list[i]->d_name, applied, err);
+    for (int i = 0; rc == 0 && i < 2 * files.n; i++) /* all are checked before any is applied */
+        rc = take_file(s, owner, dir, files.list[i % files.n]->d_name, i < files.n ? NULL : applied,
+                       err);
     pgsync_close(s); /* and with it the lock */
     files_free(&files);
     return rc;
