@@ -379,6 +379,17 @@ void config_help(struct buf *out) {
     }
 }
 
+void config_flags(struct buf *out) {
+    for (size_t i = 0; i < N_ROWS; i++) {
+        const struct row *row = &rows[i];
+        const char *space = out->len && out->p[out->len - 1] != ' ' ? " " : "";
+        if (row->flag)
+            buf_printf(out, "%s--%s", space, row->flag);
+        if (row->flag && row->type == CONFIGVAL_BOOL)
+            buf_printf(out, " --no-%s", row->flag);
+    }
+}
+
 static void export_row(const struct config *c, const struct row *row) {
     char number[24];
     const char *value = number;

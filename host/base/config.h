@@ -79,6 +79,8 @@ int config_from_main_lua(struct config *c, const char *json, size_t n, struct er
 void config_export(const struct config *c);
 /* Appends one line for each flag: for --help. */
 void config_help(struct buf *out);
+/* Appends "--database-url --nats-url …": for completion. */
+void config_flags(struct buf *out);
 /* A URL with its password and token replaced by "***": the only form that is ever printed. */
 void config_redact_url(const char *url, struct buf *out);
 /* The nearest of names (NULL-terminated) to word, for "did you mean"; NULL when none is near. */

@@ -67,6 +67,10 @@ static int replay(struct cli *c, struct pgsync *s, struct letter_choice *which) 
 
 int cmd_job_replay(struct cli *c) {
     struct letter_choice which;
+    if (cli_flag(c, "--dry-run"))
+        return cmd_job_dry_run(c);
+    if (cli_flag(c, "--json") || cli_flag(c, "--allow-http"))
+        return cli_fail("--json and --allow-http go with --dry-run");
     if (read_choice(c, "job:replay", &which))
         return 1;
     struct pgsync *s = open_database(c);

@@ -68,9 +68,10 @@ static void put_time(struct buf *out, int64_t ms) {
 }
 
 static void put_cell(struct buf *out, const json_t *v, enum table_type type, int64_t now_ms) {
-    if (!v || json_is_null(v)) {
-        buf_puts(out, "");
-    } else if (json_is_string(v) && type != TABLE_JSON) {
+    buf_puts(out, ""); /* never NULL, also of an empty text */
+    if (!v || json_is_null(v))
+        return;
+    if (json_is_string(v) && type != TABLE_JSON) {
         put_harmless(out, json_string_value(v));
     } else if (type == TABLE_TIME && json_is_number(v)) {
         put_time(out, (int64_t)json_number_value(v));
@@ -91,6 +92,9 @@ static void put_cell(struct buf *out, const json_t *v, enum table_type type, int
 const char *table_state_colour(const char *state) {
     static const char *const words[][2] = {
         {"done", "\033[32m"},
+        {"applied", "\033[32m"},
+        {"pending", "\033[33m"},
+        {"changed", RED},
         {"ok", "\033[32m"},
         {"replayed", "\033[32m"},
         {"waiting", "\033[33m"},
