@@ -190,6 +190,41 @@ static void check_outbox(struct doctor *d, int64_t rows, int64_t late_ms) {
     " - min(COALESCE(next_try_at, target_at, created_at)), 0) AS late"                             \
     " FROM rbf_outbox WHERE namespace = $1"
 
+/* Files of the app that the database does not know, or knows otherwise. */
+struct files {
+    struct buf pending, changed;
+};
+
+static void add_file(const struct migrate_file *f, void *arg) {
+    struct files *all = arg;
+    struct buf *of = f->state == MIGRATE_PENDING   ? &all->pending
+                     : f->state == MIGRATE_CHANGED ? &all->changed
+                                                   : NULL;
+    if (of)
+        buf_printf(of, "%s%s", of->len ? ", " : "", f->name);
+}
+
+static void check_migrations(struct doctor *d) {
+    const struct config *cfg = &d->site.c->cfg;
+    struct err err;
+    struct files all = {0};
+    char *dir = xasprintf("%s/migrations", cfg->app_dir);
+    struct migrate_list list = {"app", dir, add_file, &all};
+    if (migrate_list(cfg->database_url, &list, &err))
+        doctor_add(d, DOCTOR_PROBLEM, "migrations", NULL, "%s", err.msg);
+    if (all.pending.len)
+        doctor_add(d, DOCTOR_WARNING, "migrations",
+                   "rbf db:migrate, unless a tool of your own has applied them",
+                   "the app's are not all applied: %s", all.pending.p);
+    if (all.changed.len)
+        doctor_add(d, DOCTOR_WARNING, "migrations",
+                   "restore them, and add a new file for the change",
+                   "changed after they were applied: %s", all.changed.p);
+    buf_free(&all.pending);
+    buf_free(&all.changed);
+    free(dir);
+}
+
 void doctor_tables(struct doctor *d) {
     const struct config *cfg = &d->site.c->cfg;
     struct err err;
@@ -197,11 +232,12 @@ void doctor_tables(struct doctor *d) {
     bool there = migrate_check(cfg->database_url, dir, &err) == 0;
     free(dir);
     if (!there) {
-        doctor_add(d, DOCTOR_PROBLEM, "schema",
-                   "rbf db:init --apply --database-url URL, as the tables' owner", "%s", err.msg);
+        doctor_add(d, DOCTOR_PROBLEM, "schema", "rbf db:migrate, as the tables' owner", "%s",
+                   err.msg);
         return;
     }
     doctor_add(d, DOCTOR_OK, "schema", NULL, "the host's tables are those of rbf " RBF_VERSION);
+    check_migrations(d);
     check_rights(d);
     json_t *rows = site_rows(&d->site, CONTENTS, 1, (const char *const[]){cfg->namespace_}, &err);
     const json_t *r = json_array_get(rows, 0);

@@ -95,7 +95,7 @@ describe("rbf doctor", function()
     local empty = stage.postgres:new_database()
     local found, code = doctor { database = empty }
     assert.equal(1, code)
-    assert_bad("problem", found.schema, "the host's tables are missing", "rbf db:init --apply")
+    assert_bad("problem", found.schema, "the host's tables are missing", "rbf db:migrate")
     stage.db:exec [[
       DROP ROLE IF EXISTS doctor_host;
       CREATE ROLE doctor_host LOGIN;
@@ -111,6 +111,21 @@ describe("rbf doctor", function()
     assert.equal("ok", found.rights.state)
     assert.equal(0, code)
     stage.db:exec "DROP OWNED BY doctor_host; DROP ROLE doctor_host"
+  end)
+
+  it("tells of the app's migrations that are not applied, or changed", function()
+    local url = stage.postgres:new_database()
+    stage:write("migrations/001_one.sql", "CREATE TABLE one (n INT);")
+    assert.equal(0, (host.rbf("db:migrate", stage.app, "--database-url", url)))
+    assert.is_nil(doctor { database = url }.migrations)
+    stage:write("migrations/002_two.sql", "CREATE TABLE two (n INT);")
+    local found, code = doctor { database = url }
+    assert.equal(0, code)
+    assert_bad("warning", found.migrations, "not all applied: 002_two.sql", "rbf db:migrate")
+    os.remove(stage.app .. "/migrations/002_two.sql")
+    stage:write("migrations/001_one.sql", "CREATE TABLE one (n BIGINT);")
+    assert_bad("warning", doctor { database = url }.migrations, "changed after they were applied: 001_one.sql")
+    os.remove(stage.app .. "/migrations/001_one.sql")
   end)
 
   it("tells of settings that lose or slow down requests", function()
