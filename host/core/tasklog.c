@@ -38,7 +38,7 @@ static bool is_told(const struct task *t, enum log_level level, bool went_well) 
 }
 
 void tasklog_taken(const struct task *t) {
-    if (!log_enabled(LOG_DEBUG) || !in_sample(t))
+    if (!is_told(t, LOG_DEBUG, true))
         return;
     char *operation = operation_of(t);
     log_debug("taken", LOG_S("request_id", t->env.id), LOG_S("operation", operation),
