@@ -137,6 +137,51 @@ describe("rbf test", function()
     assert.truthy(out:find("<testcase", 1, true), out)
   end)
 
+  it("--coverage names the lines of functions that did not run", function()
+    local folder = proc.temp_dir "covered"
+    proc.copy_tree("handlers", folder)
+    proc.write_file(folder .. "/sums.lua", [[
+local function sign(n)
+  if n < 0 then
+    return -1
+  end
+  if n == 0 then
+    return 0
+  else
+    return 1
+  end
+end
+
+local function never()
+  local a = 1
+  return a
+end
+
+local function once(n)
+  for _ = 1, 3 do
+    n = n + 1
+  end
+  return n
+end
+
+return { sign = sign, never = never, once = once }]])
+    proc.write_file(folder .. "/spec/sums_spec.lua", [[
+      local sums = require "sums"
+      it("adds", function() assert.equal(4, sums.once(1)) end)
+      it("knows zero, in a coroutine", function() assert.equal(0, coroutine.wrap(sums.sign)(0)) end)]])
+    local code, out, err = rbf_test("--app", folder, "--coverage", "-o", "TAP", folder)
+    assert.equal(0, code, out .. err)
+    assert.truthy(out:find("1..9\n", 1, true), out)
+    assert.truthy(err:find("\n   60 %  sums.lua  not run: 3, 8-14\n", 1, true), err)
+    assert.truthy(err:find("\n   83 %  users.lua  not run: 28\n", 1, true), err)
+    assert.truthy(err:find "Coverage of the lines in functions: %d+ %%\n", err)
+    -- what the watchdog stops ends nothing
+    code, out, err = rbf_test("--app", app, "--coverage", app .. "/spec/run_spec.lua")
+    assert.equal(0, code, out .. err)
+    assert.is_nil(err:find("141", 1, true), err)
+    assert.truthy(err:find(" notes.lua  not run: ", 1, true), err)
+  end)
+
   it("uses a database of its own on the server of DATABASE_URL, and drops it", function()
     local url = servers.postgres():new_database()
     local db = pg.connect(url)
