@@ -3,8 +3,8 @@
  * files, and the libraries that the app itself must not have. */
 #include "vm/vm.h"
 
-#define KEPT "rbf.unlocked" /* in the registry: { io, os, ffi = its opener, dump = string.dump }   \
-                             */
+/* in the registry: { io, os, ffi = its opener, dump = string.dump } */
+#define KEPT "rbf.unlocked"
 
 void api_module_keep(lua_State *L) {
     lua_newtable(L);
