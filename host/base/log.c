@@ -66,11 +66,13 @@ static void put_word(struct buf *out, const char *s) {
 /* As it may be shown; the caller's. NULL: as it is. */
 static char *without_secrets(const struct log_field *f) {
     struct buf out = {0};
-    if (!strcmp(f->key, "request_id")) /* the thread that people follow: never broken */
-        return NULL;
-    if (f->type != LOG_JSON && f->type != LOG_BOOL && secrets_is_key(f->key))
+    bool secret = f->foreign && secrets_is_key(f->key);
+    if (f->type != LOG_JSON && f->type != LOG_BOOL && secret)
         return xstrdup(SECRETS_HIDDEN);
     if (f->type == LOG_STRING) {
+        /* a request's id is the thread that people follow: never broken */
+        if (!strcmp(f->key, "request_id") || !secrets_suspected(f->v.s))
+            return NULL;
         secrets_put(&out, f->v.s, strlen(f->v.s));
         return buf_steal(&out);
     }
@@ -79,7 +81,7 @@ static char *without_secrets(const struct log_field *f) {
         json_decref(v);
         return NULL;
     }
-    if (secrets_is_key(f->key))
+    if (secret)
         buf_puts(&out, "\"" SECRETS_HIDDEN "\"");
     secrets_hide(v);
     if (!out.len)

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE /* strcasestr */
 #include "base/secrets.h"
 #include <ctype.h>
 #include <string.h>
@@ -155,6 +156,10 @@ static const char *url_secret(const char *from, const char *p, const char *end,
 
 static bool is_bearer(const char *from, const char *p, const char *end) {
     return (p == from || !is_word(p[-1])) && end - p > 7 && !strncasecmp(p, "bearer ", 7);
+}
+
+bool secrets_suspected(const char *s) {
+    return strpbrk(s, ":=") || strcasestr(s, "bearer ");
 }
 
 void secrets_put(struct buf *out, const char *s, size_t n) {

@@ -14,6 +14,8 @@
 void secrets_add(const char *names);
 /* Case, '-' and '_' do not count: "accessToken", "X-API-Key", "db_password". */
 bool secrets_is_key(const char *key);
+/* May there be any in s? Quick: most texts are told apart by it. */
+bool secrets_suspected(const char *s);
 /* Appends s without the secrets in it. */
 void secrets_put(struct buf *out, const char *s, size_t n);
 /* Hides the values in place; booleans and nulls are none. */

@@ -58,6 +58,8 @@ static const struct command commands[] = {
      "the messages of a queue, or its dead letters; --limit N, --json", "--dead --limit= --json"},
     {"outbox:list", cmd_outbox_list, "outbox:list [--json]",
      "what is committed and not yet in a stream; --limit N", "--limit= --json"},
+    {"doctor", cmd_doctor, "doctor [APP_DIR] [--json]",
+     "are servers, rights, tables, streams and clocks as they must be?", "--json"},
     {"check", cmd_check, "check [APP_DIR] [--json]",
      "load the files without servers, name the first fault", "--json"},
     {"types", cmd_types, "types [APP_DIR] [--output FILE|-]",

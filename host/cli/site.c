@@ -47,18 +47,29 @@ static int connect_to(struct site *s, int parts, struct err *err) {
     return 0;
 }
 
+int site_find_servers(struct cli *c, struct err *err) {
+    if (c->cfg.database_url || c->cfg.nats_url)
+        return 0;
+    return cli_find_servers(c, &c->cfg.database_url, err);
+}
+
+static struct err missing(const struct cli *c) {
+    struct err err;
+    const char *what = c->cfg.database_url ? "NATS_URL" : "DATABASE_URL";
+    err_set(&err, ERR_CONFIG, "%s is missing: set it, too (or neither, where `rbf dev` runs)",
+            what);
+    return err;
+}
+
 int site_open(struct site *s, struct cli *c, int parts, struct err *err) {
     struct err none;
     *s = (struct site){.c = c};
     err_clear(&none);
-    if (parts & SITE_DATABASE)
-        (void)!cli_find_servers(c, &c->cfg.database_url, &none);
-    if (parts & SITE_JETSTREAM)
-        (void)!cli_find_servers(c, &c->cfg.nats_url, &none);
+    (void)!site_find_servers(c, &none);
     s->gen = load_app(c);
     if (((parts & SITE_DATABASE) && !c->cfg.database_url) ||
         ((parts & SITE_JETSTREAM) && !c->cfg.nats_url))
-        *err = none;
+        *err = none.kind ? none : missing(c);
     else if (connect_to(s, parts, err) == 0)
         return 0;
     site_close(s);

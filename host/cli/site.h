@@ -16,8 +16,11 @@ struct site {
     struct js *js;
 };
 
-/* Finds the servers as cli_find_servers, then in main.lua, and connects to those of parts. 0, or -1
- * with err. */
+/* Those of `rbf dev`, where neither URL is given: one of hers beside another's would be a mix. -1
+ * with err when none runs; the app may still name them. */
+int site_find_servers(struct cli *c, struct err *err);
+/* Finds the servers as site_find_servers, then in main.lua, and connects to those of parts. 0, or
+ * -1 with err. */
 int site_open(struct site *s, struct cli *c, int parts, struct err *err) NODISCARD;
 void site_close(struct site *s);
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* What must be seen whole is what other commands take; job:show has the rest. */
 const struct table_column stored_outbox_columns[] = {
     {"id", "JOB", TABLE_ID},
     {"subject", "SUBJECT", TABLE_TEXT},
@@ -12,19 +13,16 @@ const struct table_column stored_outbox_columns[] = {
     {"dueAt", "DUE", TABLE_AGE},
     {"attempt", "ATTEMPT", TABLE_NUMBER},
     {"requestId", "REQUEST", TABLE_TEXT},
-    {"payload", "PAYLOAD", TABLE_JSON},
     {0},
 };
 
 const struct table_column stored_letter_columns[] = {
-    {"id", "LETTER", TABLE_ID},
-    {"subject", "SUBJECT", TABLE_TEXT},
-    {"code", "CODE", TABLE_TEXT},
-    {"message", "MESSAGE", TABLE_TEXT},
-    {"attempts", "ATTEMPTS", TABLE_NUMBER},
+    {"requestId", "REQUEST", TABLE_ID},
     {"diedAt", "DIED", TABLE_AGE},
+    {"attempts", "ATTEMPTS", TABLE_NUMBER},
     {"fingerprint", "GROUP", TABLE_ID},
-    {"requestId", "REQUEST", TABLE_TEXT},
+    {"subject", "SUBJECT", TABLE_TEXT},
+    {"message", "MESSAGE", TABLE_TEXT},
     {0},
 };
 

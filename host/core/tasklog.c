@@ -17,6 +17,12 @@ static char *operation_of(const struct task *t) {
     return op ? xasprintf("%s.%s", op->queue_name, op->path) : xstrdup(t->path);
 }
 
+/* Where the operation does not tell it already; else NULL, which leaves it out. */
+static const char *other_subject(const struct task *t) {
+    const struct gen_op *op = task_op(t);
+    return op && !strchr(op->path, '$') ? NULL : t->path;
+}
+
 /* FNV-1a: every host of a namespace comes to the same. */
 static bool in_sample(const struct task *t) {
     uint32_t hash = 2166136261u;
@@ -36,7 +42,7 @@ void tasklog_taken(const struct task *t) {
         return;
     char *operation = operation_of(t);
     log_debug("taken", LOG_S("request_id", t->env.id), LOG_S("operation", operation),
-              LOG_S("subject", t->path), LOG_I("attempt", t->env.attempt),
+              LOG_S("subject", other_subject(t)), LOG_I("attempt", t->env.attempt),
               LOG_I("delivery", t->ack.delivered), LOG_I("sequence", t->ack.stream_seq));
     free(operation);
 }
@@ -55,7 +61,7 @@ void tasklog_end(struct task *t, const struct tasklog_end *e) {
     char *operation = operation_of(t);
     log_write(e->level, e->msg,
               log_fields_(LOG_S("request_id", t->env.id), LOG_S("operation", operation),
-                          LOG_S("subject", t->path), LOG_I("attempt", t->env.attempt),
+                          LOG_S("subject", other_subject(t)), LOG_I("attempt", t->env.attempt),
                           LOG_S("outcome", e->outcome), number_or_none("status", e->status),
                           LOG_F("duration_ms", ms_of(clock_mono_ns() - t->taken_ns)),
                           LOG_F("db_ms", ms_of(t->db_ns)), LOG_I("generation", t->gen->number),

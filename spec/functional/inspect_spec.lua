@@ -194,7 +194,8 @@ describe("looking at a running app:", function()
       assert.equal("not JSON", found.dead2.payload)
       local code, out = rbf("queue:inspect", "jobs", "--dead")
       assert.equal(0, code)
-      assert.matches("BAD +app/app.lua:11: no good +1 +%d+m?s ago +" .. found.dead1.fingerprint .. " +dead1", out)
+      assert.matches("dead1 +%d+m?s ago +1 +" .. found.dead1.fingerprint .. " +" .. stage.prefix ..
+        "jobs.add.bad +app/app.lua:11: no good\n", out)
       assert.equal("no dead letters\n", select(2, rbf("queue:inspect", "mail", "--dead")))
       assert.matches("more than these 1", select(3, rbf("queue:inspect", "jobs", "--dead", "--limit", "1")))
     end)
@@ -208,7 +209,7 @@ describe("looking at a running app:", function()
         for line in out:gmatch "[^\n]+" do
           table_fits = table_fits and #line:gsub("…", ".") <= width
         end
-        assert.is_true(table_fits or out:find "^  LETTER" ~= nil, out)
+        assert.is_true(table_fits or out:find "^  REQUEST" ~= nil, out)
       end
     end)
 
@@ -299,17 +300,73 @@ describe("looking at a running app:", function()
     end)
   end)
 
-  it("each command's --help has an example and exit codes", function()
-    local code, all = host.rbf "--help"
-    assert.equal(0, code)
-    local n = 0
-    for name in all:gmatch "\n  rbf ([%l:]+)" do
-      n = n + 1
-      local _, out = host.rbf(name, "--help")
-      assert.matches("^rbf " .. name, out)
-      assert.matches("\nExample:\n  rbf " .. name, out, 1, true)
-      assert.matches("\nExit codes:\n  ", out, 1, true)
+  describe("on a terminal", function()
+    -- What a terminal of that width would show.
+    local function terminal(width, command, env)
+      local words = ("stty cols %d; %s %s --database-url '%s' --nats-url '%s' --subject-prefix %s"):format(width,
+        host.binary(), command, stage.db_url, stage.nats.url, stage.prefix)
+      local code, out, err = proc.run {
+        "script", "-qec", words, "/dev/null", env = env or { NO_COLOR = false }, cwd = stage.dir, timeout = 30000,
+      }
+      assert.equal(0, code, out .. err)
+      return (out:gsub("\r\n", "\n"))
     end
-    assert.is_true(n >= 14, n .. " commands")
+
+    before_each(function()
+      store("jobs", "add.bad", '"' .. ("x"):rep(300) .. '"', "dead1")
+      await_letter(1)
+    end)
+
+    it("tables are coloured, unless NO_COLOR says no", function()
+      local out = terminal(120, "queue:list")
+      assert.matches("\27[1mQUEUE\27[0m", out, 1, true)
+      assert.matches("\27[31m1\27[0m", out, 1, true)
+      assert.is_nil(terminal(120, "queue:list", { NO_COLOR = "1" }):find("\27", 1, true))
+      assert.is_nil(select(2, rbf "queue:list"):find("\27", 1, true))
+    end)
+
+    it("tables have its width", function()
+      local out = terminal(80, "queue:inspect jobs --dead", { NO_COLOR = "1" })
+      for line in out:gmatch "[^\n]+" do assert.is_true(#line:gsub("…", ".") <= 80, line) end
+      assert.matches("…", out, 1, true)
+    end)
+
+    it("a bar shows how far a replay of more than a second is", function()
+      stage.db:exec [[
+        INSERT INTO rbf_dead_letters (id, queue, subject, request_id, payload, attempts, first_seen_at)
+          SELECT gen_random_uuid(), 'jobs', 'nobody.there', 'r' || n, '1', 1, 0 FROM generate_series(1, 7) n;
+        CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS
+          $$ BEGIN PERFORM pg_sleep(0.25); RETURN NEW; END $$;
+        CREATE TRIGGER slow BEFORE UPDATE ON rbf_dead_letters FOR EACH ROW EXECUTE FUNCTION slow()]]
+      local out = terminal(80, "job:replay --all")
+      stage.db:exec "DROP TRIGGER slow ON rbf_dead_letters; DELETE FROM rbf_outbox"
+      assert.matches("\r\27%[Ksending again %[#+%.+%] %d/8, %d+m?s left", out)
+      assert.matches("\r\27%[K8 sent again\n$", out)
+    end)
+  end)
+
+  it("the commands find the servers of the `rbf dev` that runs in their folder", function()
+    local dir = proc.temp_dir "dev"
+    proc.copy_tree(stage.app, dir .. "/handlers")
+    local log = dir .. "/log"
+    local dev = proc.spawn {
+      host.binary(), "dev", cwd = dir, out = log, err = log, env = { DATABASE_URL = false, NATS_URL = false },
+    }
+    finally(function() dev:finish("TERM", 20000) end)
+    proc.eventually(function()
+      return (proc.read_file(log) or ""):find("serves, as code version", 1, true)
+    end, 60000, "rbf dev to serve")
+    local function here(...)
+      local code, out, err = host.rbf(..., { cwd = dir })
+      assert.equal("", err)
+      assert.equal(0, code)
+      return out
+    end
+    assert.matches("\njobs ", here "queue:list")
+    assert.matches("\n  stream +jobs\n", (select(2, host.rbf("queue:inspect", "jobs", { cwd = dir }))))
+    assert.equal("the outbox is empty\n", here "outbox:list")
+    assert.matches("\nok +queue jobs", here "doctor")
+    assert.equal(0, (host.rbf("job:trigger", "jobs.add.x", "1", "--request-id", "mine", { cwd = dir })))
+    assert.matches("  state    done\n", (select(2, host.rbf("job:show", "mine", { cwd = dir }))))
   end)
 end)
