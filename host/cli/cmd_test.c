@@ -244,9 +244,6 @@ int cmd_test(struct cli *c) {
     set_pwd();
     if (choose_app(c))
         return 1;
-    if (cli_flag(c, "--coverage"))
-        return cli_fail(
-            "--coverage is not there yet: it needs luacov, which Debian does not package");
     if (cli_flag(c, "--watch") && !getenv("RBF_TEST_DEPENDS"))
         return test_watch(c);
     if (!strcmp(c->cfg.log_level, "info")) /* what handlers log is noise between results */

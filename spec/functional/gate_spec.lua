@@ -59,7 +59,10 @@ describe("rbf dev --gate", function()
     end, 60000, function() return "rbf dev; it said: " .. (proc.read_file(log) or "") end)
   end
 
-  after_each(function() process:finish() end)
+  after_each(function()
+    assert.equal(0, process:finish("TERM", 20000))
+    assert.is_nil(proc.read_file(log):find("Sanitizer", 1, true), log)
+  end)
 
   --- The next log line that fits: its table, what was printed from it to the end, and the lines between.
   local function await_line(fits)
@@ -166,6 +169,16 @@ describe("rbf dev --gate", function()
     write("spec/tick_spec.lua", files["spec/tick_spec.lua"])
     assert.truthy(green():find "passed")
     assert.equal("3", call())
+  end)
+
+  it("ends specs that run when it ends itself", function()
+    start()
+    write("spec/tick_spec.lua", 'it("hangs", function() assert(io.open("hangs", "w")):close() while true do end end)')
+    write("number.lua", "return { value = 2 }")
+    proc.eventually(function() return proc.read_file(dir .. "/hangs") end, 30000, "the spec to hang")
+    local children = proc.children(process.pid)
+    assert.equal(0, process:finish("TERM", 20000))
+    for _, pid in ipairs(children) do assert.is_nil(proc.stat(pid)) end
   end)
 
   it("prints a page at most", function()
