@@ -66,7 +66,7 @@ static const struct command commands[] = {
      "annotations of the app for editors; --stdout", "--output= --stdout"},
     {"exec", cmd_exec, "exec [FLAGS] SCRIPT.lua [ARGS]",
      "run a script as a client of the app; --app APP_DIR", "--app="},
-    {"test", cmd_test, "test [PATH…]",
+    {"test", cmd_test, "test [PATH ...]",
      "run specs (busted) inside the host; --filter PATTERN, -o TAP", CMD_TEST_FLAGS},
     {"completion", cmd_completion, "completion bash", "print what completes rbf's words in bash",
      ""},
@@ -171,7 +171,7 @@ static int help(void) {
     buf_puts(&b, "rbf " RBF_VERSION ": reliable backends, written in Lua\n\n");
     for (size_t i = 0; i < N_COMMANDS; i++)
         if (commands[i].usage)
-            buf_printf(&b, "  rbf %-32s %s\n", commands[i].usage, commands[i].what);
+            buf_printf(&b, "  rbf %-35s %s\n", commands[i].usage, commands[i].what);
     buf_puts(&b, "\nSettings (flags win over the environment, the environment over main.lua):\n");
     config_help(&b);
     cli_help_codes(&b);
