@@ -10,12 +10,13 @@
 #include <string.h>
 
 #define ENSURE_AGAIN_MS 1000
+#define GROUPS_IN_HAND 8
 
 struct queue {
     struct list node; /* in intake.queues */
     struct intake *in;
     char *name, *stream, *consumer, *subjects, *description;
-    int64_t ack_wait_ms, concurrency;
+    int64_t ack_wait_ms, concurrency, group;
     int in_hand;
     bool ensuring, stale; /* an ensure is under way; its spec has changed since */
     bool live;            /* of the live generation */
@@ -45,11 +46,13 @@ int64_t queue_ack_wait_ms(const struct queue *q) {
 
 /* --- how much --- */
 
-/* Twice the connections, so that the next message is there when one ends; each queue for itself, so
- * that a slow one does not starve the others. */
+/* Twice the connections, so that the next message is there when one ends, or enough for groups on a
+ * few of them; each queue for itself, so that a slow one does not starve the others. */
 static int room(const struct queue *q) {
     const struct host *h = q->in->h;
-    int64_t most = 2 * h->cfg->connections;
+    int64_t most = 2 * h->cfg->connections, groups = GROUPS_IN_HAND * q->group;
+    if (groups > most)
+        most = groups;
     if (q->concurrency && q->concurrency < most)
         most = q->concurrency;
     if (h->draining || !q->live || !pgpool_up(h->pool) || alone_wanted(h->alone))
@@ -201,6 +204,7 @@ static struct queue *find(struct intake *in, const char *stream, const char *sub
 static void fill_spec(struct queue *q, const struct gen_queue *g) {
     q->ack_wait_ms = g->ack_wait_ms;
     q->concurrency = g->concurrency;
+    q->group = g->group;
     q->spec = (struct stream_spec){
         .stream = q->stream,
         .consumer = q->consumer,

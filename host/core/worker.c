@@ -11,6 +11,7 @@
 #include "core/gateway.h"
 #include "core/intake.h"
 #include "core/lane.h"
+#include "core/tx.h"
 #include "core/outbox.h"
 #include "core/purge.h"
 #include "core/reload.h"
@@ -96,7 +97,7 @@ static void log_stopped(const struct host *h) {
              LOG_I("duplicates", s->duplicates), LOG_I("refused", s->refused),
              LOG_I("failed", s->failed), LOG_I("expired", s->expired),
              LOG_I("conflicts", s->conflicts), LOG_I("parked", s->parked), LOG_I("dead", s->dead),
-             LOG_I("naks", s->naks), LOG_I("twins", s->twins), LOG_I("redelivered", s->redelivered),
+             LOG_I("naks", s->naks), LOG_I("groups", s->groups), LOG_I("twins", s->twins), LOG_I("redelivered", s->redelivered),
              LOG_I("published", s->published), LOG_I("swept", s->swept), LOG_I("crons", s->crons),
              LOG_I("held", s->held), LOG_I("cache_hits", s->cache_hits),
              LOG_I("cache_misses", s->cache_misses), LOG_I("purged", s->purged),
@@ -457,6 +458,7 @@ static void on_tick(uv_timer_t *timer) {
     if (!w->h.pool)
         return;
     run_check_deadlines(&w->h);
+    tx_check_all(&w->h);
     task_hold_all(&w->h);
     check_memory(w);
     if (w->started)
@@ -507,6 +509,7 @@ int worker_main(struct config *cfg, const char *share_dir) {
     w.h.loop = &w.loop;
     list_init(&w.h.tasks);
     list_init(&w.h.runs);
+    list_init(&w.h.txs);
     uv_loop_init(&w.loop);
     if (open_ctl(&w))
         return 1;
