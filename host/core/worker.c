@@ -459,6 +459,7 @@ static void on_tick(uv_timer_t *timer) {
         return;
     run_check_deadlines(&w->h);
     tx_check_all(&w->h);
+    intake_tick(w->h.intake);
     task_hold_all(&w->h);
     check_memory(w);
     if (w->started)
