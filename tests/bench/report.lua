@@ -47,14 +47,14 @@ local function cell(format, value)
 end
 
 local HEAD = { "workload", "group", "/s", "x ceiling", "x plain", "beside/s", "x ceiling", "x off", "x empty",
-  "CPU us host", "postgres", "nats", "40001", "RSS MB" }
+  "CPU us host", "postgres", "nats", "40001", "flights", "RSS MB" }
 
 local function row(r)
   local us, q = (r.stored or r.beside).cpu_us, r.ratio
   return {
     r.name, r.group, cell("%.0f", r.rate), cell("%.2f", q.ceiling), cell("%.2f", q.ceiling_plain), cell("%.0f", r.beside.rate),
     cell("%.2f", q.beside), cell("%.2f", q.off), cell("%.2f", q.empty), cell("%.0f", us.host), cell("%.0f", us.postgres),
-    cell("%.0f", us.nats), cell("%.3f", r.stored and r.stored.conflicts_each), cell("%.0f", r.peak_mb),
+    cell("%.0f", us.nats), cell("%.3f", r.stored and r.stored.conflicts_each), cell("%.2f", r.flights), cell("%.0f", r.peak_mb),
   }
 end
 
