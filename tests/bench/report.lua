@@ -2,6 +2,7 @@
 local cjson = require "cjson"
 local lfs = require "lfs"
 local proc = require "spec.support.proc"
+local plot = require "tests.bench.plot"
 
 local _M = {}
 
@@ -125,7 +126,8 @@ function _M.finish(result, options)
     lfs.mkdir(at)
   end
   proc.write_file(options.out .. "/bench.json", cjson.encode(result) .. "\n")
-  print("\nwritten: " .. options.out .. "/bench.json")
+  plot.write(result, options)
+  print(("\nwritten: %s/bench.json, bench.svg"):format(options.out))
 end
 
 return _M
