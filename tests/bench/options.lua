@@ -67,6 +67,7 @@ return function(words)
   o.seconds = o.seconds or o.quick and 1 or 5
   o.scale = o.scale or o.quick and .05 or 1
   o.ceiling_seconds = math.max(1, math.floor(o.seconds))
+  o.peer_seconds = math.max(1, o.seconds)
   o.workloads = chosen(only)
   function o.wants(ceiling)
     for _, work in ipairs(o.workloads) do

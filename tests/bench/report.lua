@@ -114,17 +114,38 @@ local function print_all(result, options)
   end)
 end
 
+local function print_peers(result, options)
+  if result.no_peers then print("\npeers: not run, " .. result.no_peers) end
+  if not result.peers then return end
+  local rows = { { "create by", "at once", "/s", "we: x", "CPU us process", "postgres", "nats", "40001" } }
+  local ours = result.workloads["create/" .. options.groups[#options.groups].name]
+  for _, peer in ipairs(result.peers) do
+    peer.ratio = ours and peer.rate > 0 and ours.rate / peer.rate or nil
+    rows[#rows + 1] = {
+      peer.name, tostring(peer.concurrency), ("%.0f"):format(peer.rate), cell("%.0f", peer.ratio), ("%.0f"):format(peer.cpu_us.host),
+      ("%.0f"):format(peer.cpu_us.postgres), ("%.0f"):format(peer.cpu_us.nats), ("%d"):format(peer.conflicts.serialization),
+    }
+  end
+  print ""
+  print_table(rows)
+end
+
+--- Makes the folder results go to, and those above it.
+function _M.folder(path)
+  local at = path:sub(1, 1) == "/" and "" or "."
+  for part in path:gmatch "[^/]+" do
+    at = at .. "/" .. part
+    lfs.mkdir(at)
+  end
+end
+
 --- Prints, and writes FOLDER/bench.json.
 function _M.finish(result, options)
   add_ratios(result, options)
   result.machine = machine()
   result.options = { runs = options.runs, seconds = options.seconds, scale = options.scale, workers = options.workers }
   print_all(result, options)
-  local at = ""
-  for part in options.out:gmatch "[^/]+" do
-    at = at .. (at == "" and options.out:sub(1, 1) ~= "/" and "" or "/") .. part
-    lfs.mkdir(at)
-  end
+  print_peers(result, options)
   proc.write_file(options.out .. "/bench.json", cjson.encode(result) .. "\n")
   plot.write(result, options)
   print(("\nwritten: %s/bench.json, bench.svg"):format(options.out))
