@@ -14,7 +14,7 @@ local function pgbench(stage, script, clients, seconds)
     env = { PGOPTIONS = "-c enable_seqscan=off" }, timeout = 600000, -- as the host's connections have it
   }
   assert(code == 0, err)
-  return assert(tonumber(out:match "tps = ([%d.]+)"), out)
+  return tonumber(out:match "tps = ([%d.]+)") or 0 -- it says none where not one was done in time
 end
 
 --- {plain = {rate, clients, all}, pipelined = …, rate = the better, cpu_us}
@@ -32,6 +32,7 @@ function _M.measure(rig, stage, name, seconds)
         best.rate, best.clients, best.postgres_us = rate, clients, cost.postgres / (rate * seconds) * 1e6
       end
     end
+    assert(best.rate > 0, "pgbench got nothing done")
     found[way] = best
     found.rate = math.max(found.rate, best.rate)
   end

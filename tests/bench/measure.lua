@@ -72,7 +72,7 @@ function _M.mutation(rig, stage, running, work, o)
   out.rate = out.stored.rate
   if o.latency then
     out.open = open_loop(stage, work, out.beside.rate, seconds)
-    out.idle = Rig.load(stage, work, { mode = "closed", inflight = 1, count = 100 * seconds }).ms
+    if work.idle then out.idle = Rig.load(stage, work, { mode = "closed", inflight = 1, count = 200 * seconds }).ms end
   end
   out.peak_mb = Rig.peak_mb(running)
   return out

@@ -64,10 +64,10 @@ return function(words)
     end
     i = i + 1
   end
-  o.seconds = o.seconds or o.quick and 1 or 5
+  o.seconds = o.seconds or o.quick and .5 or 5
   o.scale = o.scale or o.quick and .05 or 1
   o.ceiling_seconds = math.max(1, math.floor(o.seconds))
-  o.peer_seconds = math.max(1, o.seconds)
+  o.peer_concurrencies = o.quick and { 16 } or { 1, 4, 16, 64 }
   o.workloads = chosen(only)
   function o.wants(ceiling)
     for _, work in ipairs(o.workloads) do

@@ -7,7 +7,6 @@ local Rig = require "tests.bench.rig"
 local _M = {}
 
 local HERE = "tests/bench/peers/"
-local CONCURRENCIES = { 1, 4, 16, 64 }
 local WORK = { subject = "create", data = '{"email":"%u@example.com","name":"Bench"}' }
 
 -- The folder they are installed in; nil and why not.
@@ -134,16 +133,16 @@ local PEERS = {
 
 --- A list of {name, rate, concurrency (its best), all = {…}}; nil and why they cannot run. `known`: an
 --- earlier run's list, whose concurrencies are used again.
-function _M.measure(rig, folder, seconds, known, progress)
+function _M.measure(rig, folder, options, known, progress)
   local where, why = installed(folder)
   if not where then return nil, why end
   local list = {}
   for i, peer in ipairs(PEERS) do
     local best = { rate = -1 }
     local all = {}
-    for _, concurrency in ipairs(known and { known[i].concurrency } or CONCURRENCIES) do
+    for _, concurrency in ipairs(known and { known[i].concurrency } or options.peer_concurrencies) do
       progress(("%s, %d at once"):format(peer.name, concurrency))
-      local one = measure(rig, peer, where, concurrency, seconds)
+      local one = measure(rig, peer, where, concurrency, options.seconds)
       all[#all + 1] = { concurrency = concurrency, rate = one.rate }
       if one.rate > best.rate then best = one end
     end
