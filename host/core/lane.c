@@ -10,6 +10,7 @@
 #define EARLY_MISSES 3
 #define ONE_WANTED 16 /* runs of one statement in a row; four times as many after each mistake */
 #define ONE_WANTED_MAX (1 << 20)
+#define SLOW_MS 100  /* members that take longer go each alone */
 #define GATHER_MS 25 /* what a flight of first statements may take */
 /* Share of failing members times size from which a savepoint each is cheaper than running the
  * others again; measured: 0.3 to 0.6. */
@@ -64,7 +65,7 @@ static int fair_share(const struct lane *l) {
 
 static int most_members(const struct lane *l) {
     int share = fair_share(l), most = task_op(head(l))->group, gathered = lane_gathers(l);
-    if (l->apart || head(l)->single)
+    if (l->apart || head(l)->single || l->member_ms > SLOW_MS)
         return 1;
     if (gathered && gathered < most)
         most = gathered;

@@ -17,7 +17,7 @@
 #define MAX_CONFLICTS 10 /* reruns in place; then it is parked like any other failure */
 /* With others in its transaction: */
 #define MAX_UNDONE 3           /* conflicts; then it goes on alone */
-#define MEMBER_TIMEOUT_MS 1000 /* one that takes longer goes on alone */
+#define MEMBER_TIMEOUT_MS 250  /* one that takes longer goes on alone */
 #define WAIT_MS 25             /* after so long no further member starts; the rest goes back */
 #define MOST_BYTES (4 << 20)   /* of results that wait for COMMIT */
 /* A lock that another transaction holds for longer is a conflict: two groups would wait out
@@ -385,6 +385,8 @@ static void feed(struct tx *tx, const struct pgflight *f) {
 static void drop(struct tx *tx, struct task *t) {
     struct lane *l = tx->lane;
     lane_note_failed(l);
+    if (t->run.timed_out)
+        lane_note_time(l, MEMBER_TIMEOUT_MS, 1);
     unite(tx);
     t->single = true;
     tx_take(tx, t);
