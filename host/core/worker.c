@@ -11,13 +11,13 @@
 #include "core/gateway.h"
 #include "core/intake.h"
 #include "core/lane.h"
-#include "core/tx.h"
 #include "core/outbox.h"
 #include "core/purge.h"
 #include "core/reload.h"
 #include "core/run.h"
 #include "core/sweeper.h"
 #include "core/task.h"
+#include "core/tx.h"
 #include "pg/migrate.h"
 #include "web/http.h"
 #include "wire/ctl.h"
@@ -97,13 +97,14 @@ static void log_stopped(const struct host *h) {
              LOG_I("duplicates", s->duplicates), LOG_I("refused", s->refused),
              LOG_I("failed", s->failed), LOG_I("expired", s->expired),
              LOG_I("conflicts", s->conflicts), LOG_I("parked", s->parked), LOG_I("dead", s->dead),
-             LOG_I("naks", s->naks), LOG_I("groups", s->groups), LOG_I("twins", s->twins), LOG_I("redelivered", s->redelivered),
-             LOG_I("published", s->published), LOG_I("swept", s->swept), LOG_I("crons", s->crons),
-             LOG_I("held", s->held), LOG_I("cache_hits", s->cache_hits),
-             LOG_I("cache_misses", s->cache_misses), LOG_I("purged", s->purged),
-             LOG_I("oldest_due_ms", s->oldest_due_ms), LOG_I("rpc", s->rpc),
-             LOG_I("rpc_busy", s->rpc_busy), LOG_I("rpc_dropped", s->rpc_dropped),
-             LOG_I("rpc_unknown", s->rpc_unknown), LOG_I("in_hand", h->n_tasks));
+             LOG_I("naks", s->naks), LOG_I("groups", s->groups), LOG_I("twins", s->twins),
+             LOG_I("redelivered", s->redelivered), LOG_I("published", s->published),
+             LOG_I("swept", s->swept), LOG_I("crons", s->crons), LOG_I("held", s->held),
+             LOG_I("cache_hits", s->cache_hits), LOG_I("cache_misses", s->cache_misses),
+             LOG_I("purged", s->purged), LOG_I("oldest_due_ms", s->oldest_due_ms),
+             LOG_I("rpc", s->rpc), LOG_I("rpc_busy", s->rpc_busy),
+             LOG_I("rpc_dropped", s->rpc_dropped), LOG_I("rpc_unknown", s->rpc_unknown),
+             LOG_I("in_hand", h->n_tasks));
 }
 
 static void close_all(void *arg) {
