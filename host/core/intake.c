@@ -11,13 +11,15 @@
 #include <string.h>
 
 #define ENSURE_AGAIN_MS 1000
+#define GROUPS_IN_HAND 8
 
 struct queue {
     struct list node; /* in intake.queues */
     struct intake *in;
     char *name, *stream, *consumer, *subjects, *description;
-    int64_t ack_wait_ms, concurrency;
+    int64_t ack_wait_ms, concurrency, group;
     int in_hand;
+    int ended, pace;      /* since the last tick; in a tick, lately */
     bool ensuring, stale; /* an ensure is under way; its spec has changed since */
     bool live;            /* of the live generation */
     bool ready;           /* stream and consumer are there */
@@ -46,11 +48,16 @@ int64_t queue_ack_wait_ms(const struct queue *q) {
 
 /* --- how much --- */
 
-/* Twice the connections, so that the next message is there when one ends; each queue for itself, so
- * that a slow one does not starve the others. */
+/* Twice the connections, so that the next message is there when one ends; or what it ends within
+ * two ticks, so that there is enough for groups: never many that would wait here while other hosts
+ * are idle. Each queue for itself, so that a slow one does not starve the others. */
 static int room(const struct queue *q) {
     const struct host *h = q->in->h;
-    int64_t most = 2 * h->cfg->connections;
+    int64_t most = 2 * h->cfg->connections, soon = 2 * (int64_t)q->pace;
+    if (soon > GROUPS_IN_HAND * q->group)
+        soon = GROUPS_IN_HAND * q->group;
+    if (soon > most)
+        most = soon;
     if (q->concurrency && q->concurrency < most)
         most = q->concurrency;
     if (h->draining || !q->live || !pgpool_up(h->pool) || alone_wanted(h->alone))
@@ -65,7 +72,17 @@ static void refresh(struct queue *q) {
 
 void queue_task_ended(struct queue *q) {
     q->in_hand--;
+    q->ended++;
     refresh(q);
+}
+
+void intake_tick(struct intake *in) {
+    list_each(&in->queues, it) {
+        struct queue *q = container_of(it, struct queue, node);
+        q->pace = q->ended > q->pace / 2 ? q->ended : q->pace / 2;
+        q->ended = 0;
+        refresh(q);
+    }
 }
 
 void intake_refresh(struct intake *in) {
@@ -193,6 +210,7 @@ static struct queue *find(struct intake *in, const char *stream, const char *sub
 static void fill_spec(struct queue *q, const struct gen_queue *g) {
     q->ack_wait_ms = g->ack_wait_ms;
     q->concurrency = g->concurrency;
+    q->group = g->group;
     q->spec = (struct stream_spec){
         .stream = q->stream,
         .consumer = q->consumer,

@@ -382,6 +382,7 @@ void settle_failure(struct task *t, struct pgconn *conn, const struct failure *f
     int status;
     v->t = t;
     v->conn = conn;
+    v->look = !conn;
     take_failure(v, f);
     if (f->kind == FAIL_SQL && sql_is_permanent(f->sqlstate, &status) && !t->sql_rerun) {
         t->sql_rerun = true; /* a race may have a better answer: run it once more */

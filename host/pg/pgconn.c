@@ -453,3 +453,8 @@ bool pgconn_touched(const struct pgconn *c) {
 bool pgconn_scope_changed(const struct pgconn *c) {
     return c->touches & SESSION_SCOPE;
 }
+
+bool pgconn_keeps_apart(const struct pgconn *c, const char *sql) {
+    const struct stmt *st = stmts_find(&c->stmts, sql);
+    return (st ? st->touches : session_touches(sql)) & SESSION_APART;
+}
