@@ -10,6 +10,8 @@
 struct link_msg {
     const char *subject; /* not terminated, as all the rest */
     size_t subject_len;
+    const char *reply;
+    size_t reply_len; /* 0: none */
     const char *head; /* NATS/1.0 … headers */
     size_t head_len;
     const char *data;
