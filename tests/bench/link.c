@@ -152,3 +152,9 @@ void link_turn(struct link *l, int64_t timeout_us) {
     l->in_len += n > 0 ? (size_t)n : 0;
     take_all(l);
 }
+
+void link_close(struct link *l) {
+    close(l->fd);
+    free(l->in);
+    free(l->out);
+}

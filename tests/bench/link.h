@@ -37,4 +37,5 @@ void link_publish(struct link *l, const char *subject, const char *reply, const 
                   const char *data);
 /* Writes what was collected and takes what has come, waiting at most timeout_us for something. */
 void link_turn(struct link *l, int64_t timeout_us);
+void link_close(struct link *l);
 #endif

@@ -240,5 +240,9 @@ int main(int argc, char **argv) {
     link_turn(&l->link, 100000); /* the server has introduced itself */
     run(l);
     print(l);
-    return l->answered < l->count;
+    bool missing = l->answered < l->count;
+    link_close(&l->link);
+    free(l->due);
+    free(l);
+    return missing;
 }
