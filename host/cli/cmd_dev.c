@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: MIT */
+#include "base/configval.h"
 #include "base/jsonval.h"
-#include "base/log.h"
 #include "cli/cli.h"
+#include "ops/gate.h"
 #include "ops/services.h"
 #include "ops/supervisor.h"
-#include "pg/migrate.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#define GATE_MS 60000
+
 struct dev {
     const struct cli *c;
     struct services *services;
+    struct gate_options gate;
 };
 
 static const char *text(const json_t *o, const char *key) {
@@ -48,7 +51,7 @@ static void print_try(const json_t *operations) {
     if (!op)
         return;
     const char *example = text(op, "example"), *quote = *example ? "'" : "";
-    printf("\n  Try, in another terminal:\n    ./rbf job:trigger %s.%s %s%s%s\n",
+    printf("\n  Try, in another terminal:\n    %s call %s.%s %s%s%s\n", cli_self(),
            text(op, "subject"), text(op, "path"), quote, example, quote);
 }
 
@@ -70,18 +73,37 @@ static void on_live(bool first, const char *describe, void *arg) {
     json_decref(v);
 }
 
-static int migrate(const struct dev *d, struct err *err) {
-    const char *url = services_database_url(d->services);
-    char *own = xasprintf("%s/sql", d->c->share);
-    char *app = xasprintf("%s/migrations", d->c->cfg.app_dir);
-    int n = 0, rc = migrate_apply(url, "rbf", own, &n, err);
-    if (!rc)
-        rc = migrate_apply(url, "app", app, &n, err);
-    if (!rc && n)
-        log_info("migrations applied", LOG_I("files", n));
-    free(own);
-    free(app);
-    return rc;
+/* --gate: the words of the command that runs the specs. */
+static void set_gate(struct dev *d, char **words, int64_t timeout_ms) {
+    const struct config *cfg = &d->c->cfg;
+    const char *state = cfg->state_dir ? cfg->state_dir : ".rbf";
+    int n = 0;
+    words[n++] = xstrdup("rbf");
+    words[n++] = xstrdup("test");
+    words[n++] = xasprintf("--app=%s", cfg->app_dir);
+    words[n++] = xasprintf("--state-dir=%s", state);
+    words[n++] = xasprintf("--output=%s/lua/rbf/testing/brief.lua", d->c->share);
+    words[n] = NULL;
+    d->gate = (struct gate_options){
+        .argv = words, .depends = xasprintf("%s/gate.depends", state), .timeout_ms = timeout_ms};
+}
+
+static void free_gate(struct dev *d, char **words) {
+    for (int i = 0; words[i]; i++)
+        free(words[i]);
+    free((char *)d->gate.depends);
+}
+
+static int gate_timeout(const struct cli *c, int64_t *ms, struct err *err) {
+    struct configval v = {.type = CONFIGVAL_DURATION, .min = 100, .max = 3600000};
+    const char *value = cli_flag(c, "--gate-timeout");
+    *ms = GATE_MS;
+    if (!value)
+        return 0;
+    if (configval_read(&v, "--gate-timeout", value, err))
+        return -1;
+    *ms = v.number;
+    return 0;
 }
 
 static int serve(struct dev *d) {
@@ -89,7 +111,7 @@ static int serve(struct dev *d) {
     char *const worker[] = {"rbf", "worker", NULL};
     struct err err;
     cli_private_nats(cfg);
-    if (migrate(d, &err) ||
+    if (cli_migrate(d->c, services_database_url(d->services), NULL, &err) ||
         config_set(cfg, "databaseUrl", services_database_url(d->services), CONFIG_FLAG, &err) ||
         config_set(cfg, "natsUrl", services_nats_url(d->services), CONFIG_FLAG, &err))
         return cli_fail("%s", err.msg);
@@ -101,6 +123,7 @@ static int serve(struct dev *d) {
         .shutdown_timeout_ms = cfg->shutdown_timeout_ms + 1000, /* workers say what is left */
         .watch = true,
         .patient = true,
+        .gate = d->gate.argv ? &d->gate : NULL,
         .services = d->services,
         .on_live = on_live,
         .arg = d,
@@ -111,8 +134,12 @@ static int serve(struct dev *d) {
 int cmd_dev(struct cli *c) {
     struct err err;
     struct dev d = {.c = c};
+    char *words[6] = {0};
+    int64_t gate_ms;
     if (cli_app_dir(c))
         return 1;
+    if (gate_timeout(c, &gate_ms, &err))
+        return cli_fail("%s", err.msg);
     struct services_options so = {
         .state_dir = c->cfg.state_dir,
         .app_dir = c->cfg.app_dir,
@@ -122,7 +149,10 @@ int cmd_dev(struct cli *c) {
     d.services = services_start(&so, &err);
     if (!d.services)
         return cli_fail("%s", err.msg);
+    if (cli_flag(c, "--gate") || cli_flag(c, "--gate-timeout"))
+        set_gate(&d, words, gate_ms);
     int code = serve(&d);
     services_stop(d.services);
+    free_gate(&d, words);
     return code;
 }

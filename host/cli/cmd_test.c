@@ -7,7 +7,6 @@
 #include "core/specs.h"
 #include "ops/services.h"
 #include "ops/statedir.h"
-#include "pg/migrate.h"
 #include "pg/pgsync.h"
 #include <limits.h>
 #include <signal.h>
@@ -63,13 +62,7 @@ static int make(const struct test *t, const char *name, const char *template, st
 
 static int migrate(const struct test *t, struct err *err) {
     char *url = url_of(server_url(t), t->template);
-    char *own = xasprintf("%s/sql", t->c->share);
-    char *app = xasprintf("%s/migrations", t->c->cfg.app_dir);
-    int n = 0, rc = migrate_apply(url, "rbf", own, &n, err);
-    if (!rc)
-        rc = migrate_apply(url, "app", app, &n, err);
-    free(own);
-    free(app);
+    int rc = cli_migrate(t->c, url, NULL, err);
     free(url);
     return rc;
 }
@@ -238,14 +231,19 @@ static int run(struct test *t, struct gen *g) {
     return code;
 }
 
+/* For lua/rbf/testing/watch.lua: who started us may have another idea. */
+static void set_pwd(void) {
+    char dir[PATH_MAX];
+    if (getcwd(dir, sizeof dir))
+        setenv("PWD", dir, 1);
+}
+
 int cmd_test(struct cli *c) {
     struct test t = {.c = c};
     struct err err;
+    set_pwd();
     if (choose_app(c))
         return 1;
-    if (cli_flag(c, "--coverage"))
-        return cli_fail(
-            "--coverage is not there yet: it needs luacov, which Debian does not package");
     if (cli_flag(c, "--watch") && !getenv("RBF_TEST_DEPENDS"))
         return test_watch(c);
     if (!strcmp(c->cfg.log_level, "info")) /* what handlers log is noise between results */

@@ -5,6 +5,7 @@
 #include "bus/stream.h"
 #include "core/after.h"
 #include "core/alone.h"
+#include "core/queuespec.h"
 #include "core/task.h"
 #include <stdlib.h>
 #include <string.h>
@@ -180,15 +181,6 @@ static void ensure(struct queue *q) {
 
 /* --- queues from the generation --- */
 
-/* NATS names take no dots: "test.a." and "jobs" give "test_a_jobs". */
-static char *default_stream(const struct host *h, const char *name) {
-    char *s = xasprintf("%s%s", h->cfg->subject_prefix, name);
-    for (char *p = s; *p; p++)
-        if (*p == '.')
-            *p = '_';
-    return s;
-}
-
 static struct queue *find(struct intake *in, const char *stream, const char *subjects) {
     list_each(&in->queues, it) {
         struct queue *q = container_of(it, struct queue, node);
@@ -207,8 +199,7 @@ static void fill_spec(struct queue *q, const struct gen_queue *g) {
         .subjects = q->subjects,
         .description = q->description,
         .ack_wait_ms = q->ack_wait_ms,
-        /* far above what workers hold: the server must never stop delivering because of it */
-        .max_ack_pending = 10000,
+        .max_ack_pending = QUEUESPEC_MAX_ACK_PENDING,
         .replicas = g->replicas > 0 ? g->replicas : 1,
     };
 }
@@ -216,7 +207,7 @@ static void fill_spec(struct queue *q, const struct gen_queue *g) {
 /* Borrows nothing of g: generations go, queues stay. */
 static struct queue *queue_for(struct intake *in, const struct gen_queue *g, bool *changed) {
     const struct host *h = in->h;
-    char *stream = g->stream ? xstrdup(g->stream) : default_stream(h, g->name);
+    char *stream = queuespec_stream(h->cfg, g);
     char *subjects = xasprintf("%s%s.>", h->cfg->subject_prefix, g->subject);
     struct queue *q = find(in, stream, subjects);
     *changed = !q || q->ack_wait_ms != g->ack_wait_ms || !q->ready;
@@ -278,8 +269,7 @@ char **intake_streams(const struct intake *in) {
     n = 0;
     list_each(&in->queues, it) names[n++] = xstrdup(container_of(it, struct queue, node)->stream);
     for (int i = 0; i < g->n_queues; i++)
-        names[n++] = g->queues[i].stream ? xstrdup(g->queues[i].stream)
-                                         : default_stream(in->h, g->queues[i].name);
+        names[n++] = queuespec_stream(in->h->cfg, &g->queues[i]);
     return names;
 }
 

@@ -310,6 +310,10 @@ int outbox_send(struct host *h, const struct outbox_row *row, int timeout_ms, bu
         rc = cache_row_send(h, &hd, data, len, timeout_ms, cb, arg, err);
     else
         rc = outbox_send_plain(h->bus, row->path, &hd, data, len, timeout_ms, cb, arg, err);
+    if (rc == 0 && request)
+        log_debug("publishing", LOG_S("request_id", hdrs_get(&hd, "RBF-Request-Id")),
+                  LOG_S("source_request_id", row->source), LOG_S("job", row->id),
+                  LOG_S("subject", row->path));
     free(data);
     hdrs_free(&hd);
     return rc;
@@ -354,7 +358,8 @@ static void publish_one(struct outbox *o, const struct task *t, const struct eff
                              .type = e->type == EFFECT_REQUEST ? "request" : "message",
                              .path = path.p,
                              .data = data.p,
-                             .headers = headers.p};
+                             .headers = headers.p,
+                             .source = t->env.id};
     if (FAILPOINT("outbox.before_publish") ||
         outbox_send(o->h, &row, STORE_TIMEOUT_MS, on_stored, s, &err))
         free(s);

@@ -26,6 +26,7 @@ void outbox_delete(struct outbox *o);
 struct outbox_row {
     const char *id, *type, *path, *data, *headers; /* path: full subject; data: JSON or NULL */
     bool spaced;                                   /* data is jsonb's text */
+    const char *source; /* for the log: the request that scheduled it; NULL where not at hand */
 };
 /* A plain publish, taken as delivered when the server has read past it: then cb comes. 0, or -1
  * with err. */

@@ -70,6 +70,8 @@ static enum call_event resume_types(struct run *r, const struct pgres *res) {
 static void on_statement(struct pgconn *c, const struct pgflight *f, void *arg) {
     struct run *r = arg;
     r->waiting_sql = false;
+    if (r->req->db_ns)
+        *r->req->db_ns += f->took_ns;
     if (f->lost && f->lost->kind == ERR_INVALID) { /* the statement's own fault */
         fail_own(r, FAIL_ERROR, f->lost->msg);
         return;

@@ -34,6 +34,11 @@ struct task {
     bool leader;           /* it is in host.running */
     bool admitted;         /* it need not wait (any more) for somebody who runs alone */
     uint64_t held_ms;      /* monotonic: when NATS last heard of it */
+    uint64_t taken_ns;     /* monotonic; this and the next for tasklog.h: */
+    uint64_t db_ns;        /* of it, how long it waited for PostgreSQL */
+    const char *outcome;   /* a word that stays, once it is known and not "done" */
+    int status;            /* with it; 0: none */
+    bool told;             /* its end is in the log */
     uint64_t answer_by_ms; /* monotonic: PostgreSQL must have been found by then; 0: it can wait */
 };
 

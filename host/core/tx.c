@@ -12,6 +12,7 @@
 #include "core/retry.h"
 #include "core/run.h"
 #include "core/settle.h"
+#include "core/tasklog.h"
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -116,6 +117,7 @@ static void duplicate(struct tx *tx, struct task *t, const struct pgres *r) {
     const char *input = pgres_value(r, 0, 4, &len);
     bool same = !strcmp(path, t->path) && jsonval_same_text(input, len, t->msg->data, t->msg->len);
     t->h->stats.duplicates += same;
+    t->outcome = same ? "duplicate" : NULL;
     if (!same) {
         settle_refuse(take(tx), 409, "REQUEST_ID_CONFLICT",
                       "this request id was used for another request; send a new one", NULL, false);
@@ -221,6 +223,7 @@ static const struct err *first_error(const struct pgflight *f) {
 static void on_begun(struct pgconn *c, const struct pgflight *f, void *arg) {
     struct tx *tx = arg;
     const struct err *err = f->lost ? NULL : first_error(f);
+    tasklog_flight(&tx->members, f);
     if (f->lost || err || FAILPOINT("tx.begun"))
         trouble(tx, err);
     else
@@ -330,6 +333,7 @@ static void committed(struct tx *tx, const struct pgflight *f) {
 static void on_committed(struct pgconn *c, const struct pgflight *f, void *arg) {
     struct tx *tx = arg;
     const struct err *err = f->lost ? NULL : first_error(f);
+    tasklog_flight(&tx->members, f);
     if (f->lost || FAILPOINT("tx.committed")) {
         run_close(&tx->run);
         trouble(tx, NULL); /* committed or not: the dedup lookup will tell */

@@ -52,6 +52,7 @@ const char *pgres_constraint(const struct pgres *r); /* of the failed one; NULL 
  * ERR_INVALID when it was given up because of what a statement is (COPY): it will happen again. */
 struct pgflight {
     const struct err *lost;
+    uint64_t took_ns;               /* from its sending to this callback */
     int n;                          /* statements added (syncs do not count) */
     const struct pgres *const *res; /* n of them, in order; NULL entries when lost */
 };

@@ -84,6 +84,7 @@ static void read_op(lua_State *L, struct gen_op *op) {
     op->path = text_field(L, "path");
     op->name = text_field(L, "name");
     op->file = text_field(L, "file");
+    op->middleware = text_field(L, "middleware");
     op->example = text_field(L, "example");
     op->timeout_ms = number_field(L, "timeout");
     lua_getfield(L, -1, "on_error");
@@ -226,6 +227,7 @@ static void free_op(struct gen_op *op) {
     free(op->path);
     free(op->name);
     free(op->file);
+    free(op->middleware);
     free(op->example);
     free(op->retry.list_ms);
 }

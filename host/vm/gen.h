@@ -34,6 +34,7 @@ struct gen_op {
     enum op_type type;
     char *queue_name, *path, *name; /* name: key it was returned under, or `name`; may be NULL */
     char *file;                     /* "users.lua:14": where it was defined */
+    char *middleware;               /* JSON list of where each part is: ["app.lua:13"] */
     char *example;                  /* JSON of an input to try; may be NULL */
     int queue;                      /* index into queues */
     int64_t timeout_ms;
