@@ -4,8 +4,6 @@ local Rig = require "tests.bench.rig"
 
 local _M = {}
 
-local CLIENTS = { 8, 16, 32, 64 }
-
 local function pgbench(stage, script, clients, seconds)
   local bin = assert(io.popen "pg_config --bindir 2>/dev/null || ls -d /usr/lib/postgresql/*/bin"):read "*l"
   local code, out, err = proc.run {
@@ -18,12 +16,12 @@ local function pgbench(stage, script, clients, seconds)
 end
 
 --- {plain = {rate, clients, all}, pipelined = …, rate = the better, cpu_us}
-function _M.measure(rig, stage, name, seconds)
-  local found = { rate = 0 }
+function _M.measure(rig, stage, name, options)
+  local found, seconds = { rate = 0 }, options.ceiling_seconds
   for _, way in ipairs { "plain", "pipelined" } do
     local script = way == "plain" and name or name .. "_pipelined"
     local best = { rate = 0, all = {} }
-    for i, clients in ipairs(CLIENTS) do
+    for i, clients in ipairs(options.clients) do
       Rig.calm(stage)
       local rate
       local cost = rig:window(rig.postgres.process.pid, function() rate = pgbench(stage, script, clients, seconds) end)

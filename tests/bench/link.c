@@ -6,6 +6,7 @@
 #include <netdb.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -99,8 +100,15 @@ static size_t take_message(struct link *l, const char *line, const char *end) {
     const char *body = end + 2;
     if ((size_t)(l->in + l->in_len - body) < total + 2)
         return 0;
-    struct link_msg m = {word[1],     (size_t)(word[2] - word[1] - 1), body, head, body + head,
-                         total - head};
+    bool reply = n == (*line == 'H' ? 6 : 5);
+    struct link_msg m = {.subject = word[1],
+                         .subject_len = (size_t)(word[2] - word[1] - 1),
+                         .reply = reply ? word[3] : "",
+                         .reply_len = reply ? (size_t)(word[4] - word[3] - 1) : 0,
+                         .head = body,
+                         .head_len = head,
+                         .data = body + head,
+                         .data_len = total - head};
     l->cb(&m, l->arg);
     return (size_t)(body - line) + total + 2;
 }
@@ -143,4 +151,10 @@ void link_turn(struct link *l, int64_t timeout_us) {
         die("reading from NATS", strerror(errno));
     l->in_len += n > 0 ? (size_t)n : 0;
     take_all(l);
+}
+
+void link_close(struct link *l) {
+    close(l->fd);
+    free(l->in);
+    free(l->out);
 }

@@ -10,6 +10,8 @@
 struct link_msg {
     const char *subject; /* not terminated, as all the rest */
     size_t subject_len;
+    const char *reply;
+    size_t reply_len; /* 0: none */
     const char *head; /* NATS/1.0 … headers */
     size_t head_len;
     const char *data;
@@ -35,4 +37,5 @@ void link_publish(struct link *l, const char *subject, const char *reply, const 
                   const char *data);
 /* Writes what was collected and takes what has come, waiting at most timeout_us for something. */
 void link_turn(struct link *l, int64_t timeout_us);
+void link_close(struct link *l);
 #endif

@@ -4,6 +4,8 @@
  *   --mode closed  at most --inflight without a result, the next when one comes
  *   --mode open    --rate a second by the clock, whatever comes back: a latency counts from the
  *                  time a message was due, so a host that falls behind cannot hide it
+ *   --mode echo    answers each request to the subject itself, until it is killed: what NATS costs
+ * alone
  * --rpc asks by plain requests, else results come by Reply-To. See text.h for templates. */
 #define _GNU_SOURCE /* memmem */
 #include "hist.h"
@@ -21,7 +23,7 @@
 #define MAX_TEXT 2000
 #define PATIENCE_US 30000000 /* without any result: the rest is missing */
 
-enum mode { FILL, CLOSED, OPEN };
+enum mode { FILL, CLOSED, OPEN, ECHO };
 
 struct load {
     enum mode mode;
@@ -134,6 +136,25 @@ static void print(const struct load *l) {
     printf("}}\n");
 }
 
+/* --- the other side --- */
+
+static void on_request(const struct link_msg *m, void *arg) {
+    struct load *l = arg;
+    char reply[200];
+    if (m->reply_len == 0 || m->reply_len >= sizeof reply)
+        return;
+    memcpy(reply, m->reply, m->reply_len);
+    reply[m->reply_len] = 0;
+    link_publish(&l->link, reply, "", "NATS/1.0\r\nStatus-Code: 200\r\n\r\n", "null");
+}
+
+static void echo(struct load *l) {
+    link_open(&l->link, l->url, on_request, l);
+    link_subscribe(&l->link, l->subject);
+    for (;;)
+        link_turn(&l->link, 1000000);
+}
+
 /* --- command line --- */
 
 static const struct option names[] = {
@@ -142,7 +163,12 @@ static const struct option names[] = {
     {"base", 1, 0, 'b'}, {"inflight", 1, 0, 'f'}, {"accounts", 1, 0, 'a'}, {0}};
 
 static enum mode mode_of(const char *word) {
-    return !strcmp(word, "fill") ? FILL : !strcmp(word, "open") ? OPEN : CLOSED;
+    static const char *const words[] = {"fill", "closed", "open", "echo"};
+    for (int i = 0; i < 4; i++)
+        if (!strcmp(word, words[i]))
+            return (enum mode)i;
+    fprintf(stderr, "bench_load: --mode fill, closed, open or echo, not %s\n", word);
+    exit(2);
 }
 
 static void read_options(struct load *l, int argc, char **argv) {
@@ -188,9 +214,10 @@ static void read_options(struct load *l, int argc, char **argv) {
             exit(2);
         }
     }
-    if (!l->url || !l->subject || !l->count || (l->mode == OPEN && l->rate <= 0)) {
+    if (!l->url || !l->subject || (!l->count && l->mode != ECHO) ||
+        (l->mode == OPEN && l->rate <= 0)) {
         fprintf(stderr, "bench_load --nats URL --subject S --count N [--data TEXT] [--rpc]\n"
-                        "  [--mode fill|closed|open] [--inflight N] [--rate R] [--id 7|4]\n"
+                        "  [--mode fill|closed|open|echo] [--inflight N] [--rate R] [--id 7|4]\n"
                         "  [--accounts N] [--base N]\n");
         exit(2);
     }
@@ -200,6 +227,8 @@ int main(int argc, char **argv) {
     struct load *l = must(calloc(1, sizeof *l));
     *l = (struct load){.mode = CLOSED, .id_version = 7, .inflight = 512, .data = "null"};
     read_options(l, argc, argv);
+    if (l->mode == ECHO)
+        echo(l);
     l->due = must(calloc(l->count, sizeof *l->due));
     char id[TEXT_ID_LEN], all[70];
     text_seed();
@@ -211,5 +240,9 @@ int main(int argc, char **argv) {
     link_turn(&l->link, 100000); /* the server has introduced itself */
     run(l);
     print(l);
-    return l->answered < l->count;
+    bool missing = l->answered < l->count;
+    link_close(&l->link);
+    free(l->due);
+    free(l);
+    return missing;
 }

@@ -1,4 +1,5 @@
 -- One workload on one host: throughput, latencies, what it cost.
+local proc = require "spec.support.proc"
 local Rig = require "tests.bench.rig"
 
 local _M = {}
@@ -78,6 +79,22 @@ function _M.mutation(rig, stage, running, work, o)
   return out
 end
 
+-- One client at a time, answered by another that does nothing: what the way through NATS takes.
+local function nats_alone(stage, count)
+  local subject = stage.prefix .. "echo"
+  local echo = proc.spawn { Rig.tool "bench_load", "--nats", stage.nats.url, "--subject", subject, "--mode", "echo" }
+  stage.client:flush()
+  local ok, r = pcall(function()
+    proc.eventually(function() return stage.client:request({ subject = subject }, 100) end, 5000, "the echo")
+    return Rig.json {
+      Rig.tool "bench_load", "--nats", stage.nats.url, "--subject", subject, "--rpc", "--inflight", 1, "--count", count,
+    }
+  end)
+  echo:finish "KILL"
+  assert(ok, r)
+  return { rate = r.rate, ms = r.ms }
+end
+
 --- A query, asked by plain requests.
 function _M.query(rig, stage, running, work, o)
   Rig.load(stage, work, { mode = "closed", inflight = 16, count = 1000 })
@@ -95,7 +112,7 @@ function _M.query(rig, stage, running, work, o)
   end
   if o.latency then out.open = open_loop(stage, work, out.rate, o.seconds) end
   local bare = Rig.json { Rig.tool "bench_bare", stage.db_url, 3000 * o.seconds, work.accounts }
-  out.bare = bare
+  out.bare, out.nats_alone = bare, nats_alone(stage, 2000 * o.seconds)
   out.ratio_p50 = out.clients[1].ms.p50 / bare.ms.p50
   out.peak_mb = Rig.peak_mb(running)
   return out

@@ -37,7 +37,8 @@ local NUMBERS = { ["--runs"] = "runs", ["--seconds"] = "seconds", ["--workers"] 
 
 --- The words of the command line → { seconds, runs, workloads, groups, … }
 return function(words)
-  local o = { latency = true, ceiling = true, peers = true, runs = 1, workers = 1, groups = GROUPS.on, out = "build/bench" }
+  local o = { latency = true, ceiling = true, peers = true, runs = 1, workers = 1, groups = GROUPS.on,
+    clients = { 8, 16, 32, 64 }, out = "build/bench" }
   local only
   local i = 1
   while words[i] do
@@ -54,6 +55,9 @@ return function(words)
       elseif word == "--only" then
         only = {}
         for name in value:gmatch "[^,]+" do only[name] = true end
+      elseif word == "--clients" then
+        o.clients = {}
+        for n in value:gmatch "%d+" do o.clients[#o.clients + 1] = tonumber(n) end
       elseif word == "--group" then
         o.groups = groups_of(value)
       elseif word == "--out" then

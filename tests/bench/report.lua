@@ -47,14 +47,16 @@ local function cell(format, value)
   return value and format:format(value) or "-"
 end
 
+-- CPU is of a message with its follow-ups; "each" the host's for one mutation.
 local HEAD = { "workload", "group", "/s", "x ceiling", "x plain", "beside/s", "x ceiling", "x off", "x empty",
-  "CPU us host", "postgres", "nats", "40001", "flights", "RSS MB" }
+  "CPU us host", "each", "postgres", "nats", "40001", "flights", "RSS MB" }
 
 local function row(r)
   local us, q = (r.stored or r.beside).cpu_us, r.ratio
   return {
     r.name, r.group, cell("%.0f", r.rate), cell("%.2f", q.ceiling), cell("%.2f", q.ceiling_plain), cell("%.0f", r.beside.rate),
-    cell("%.2f", q.beside), cell("%.2f", q.off), cell("%.2f", q.empty), cell("%.0f", us.host), cell("%.0f", us.postgres),
+    cell("%.2f", q.beside), cell("%.2f", q.off), cell("%.2f", q.empty),
+    cell("%.0f", us.host), cell("%.0f", us.host / (r.results or 1)), cell("%.0f", us.postgres),
     cell("%.0f", us.nats), cell("%.3f", r.stored and r.stored.conflicts_each), cell("%.2f", r.flights), cell("%.0f", r.peak_mb),
   }
 end
@@ -92,6 +94,7 @@ local function print_latencies(result, options)
     for _, c in ipairs(r.clients or {}) do add(r, ("%.0f"):format(c.rate), c.clients .. " clients", c.ms) end
     if r.bare then
       add(r, ("%.0f"):format(r.bare.rate), "bare libpq", r.bare.ms)
+      add(r, ("%.0f"):format(r.nats_alone.rate), "NATS alone", r.nats_alone.ms)
     end
   end)
   if #rows > 1 then
@@ -110,7 +113,10 @@ local function print_all(result, options)
   print_table(rows)
   print_latencies(result, options)
   each(result, options, function(r)
-    if r.ratio_p50 then print(("get: p50 of one client %.2f x the bare loop"):format(r.ratio_p50)) end
+    if r.ratio_p50 then
+      print(("get: p50 of one client %.2f x the bare loop, %.2f x that and the way through NATS"):format(r.ratio_p50,
+        r.clients[1].ms.p50 / (r.bare.ms.p50 + r.nats_alone.ms.p50)))
+    end
   end)
 end
 
