@@ -207,12 +207,23 @@ describe("one request cannot spoil the next:", function()
     "r.scheduler.enqueue = function() end", "rbf.fail = print", "rbf.log.info = print", "rbf.json.encode = 1",
     "rbf.z.string = 1", "getmetatable(r.db).one = print", "getmetatable(rbf.null).x = 1",
     "getmetatable('').__index.rep = 1", "setmetatable(r.scheduler, {})", "rawset(rbf, 'fail', 1)",
-    "coroutine.resume(coroutine.running())",
+    "coroutine.resume(coroutine.running())", "rbf.Error.__tostring = print",
+    "rbf.Error.__index.__tostring = print", "require('cjson').encode = print",
+    "local s = rbf.z.string(); getmetatable(select(2, pcall(s.parse, s, 1))).__index = {}",
   } do
     it(code, function()
       assert.equal(500, stage:call("jobs.code", { code = code }).status)
     end)
   end
+
+  it("cjson is there, and an error of ours is known by its metatable", function()
+    assert.equal('{"a":1}', stage:call("jobs.code", { code = "return require('cjson').encode { a = 1 }" }).body)
+    assert.equal("true", stage:call("jobs.code", { code = [[
+      local s = rbf.z.string()
+      local _, e = pcall(s.parse, s, 1)
+      return getmetatable(e) == rbf.Error
+    ]] }).body)
+  end)
 
   it("its own string functions stay its own", function()
     stage:call("jobs.code", { code = "string.upper = nil" })
