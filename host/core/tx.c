@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "core/after.h"
 #include "core/cache_row.h"
+#include "core/hook.h"
 #include "core/lane.h"
 #include "core/outbox.h"
 #include "core/results.h"
@@ -144,6 +145,13 @@ static void reply_stored(struct task *t, int status, const struct buf *stored) {
     buf_free(&out);
 }
 
+/* The error that stands, whatever the hooks made of it. */
+static void on_refused(const struct failure *f, void *arg) {
+    struct task *t = arg;
+    task_reply_error(t, f->status, f->code, f->message, f->details);
+    task_end(t, "+ACK");
+}
+
 static void on_checked(struct run *r, enum run_end end) {
     struct tx *tx = r->arg;
     struct task *t = take(tx);
@@ -151,10 +159,10 @@ static void on_checked(struct run *r, enum run_end end) {
     if (end == RUN_DONE) {
         reply_stored(t, tx->stored_status, &tx->stored);
         task_end(t, "+ACK");
+    } else if (end == RUN_FAILED && task_op(t)->on_error) {
+        hook_run(t, run_take_call(r), r->failure, on_refused, t);
     } else if (end == RUN_FAILED) {
-        const struct failure *f = r->failure;
-        task_reply_error(t, f->status, f->code, f->message, f->details);
-        task_end(t, "+ACK");
+        on_refused(r->failure, t);
     } else if (++t->losses <= MAX_LOSSES || !pgpool_up(tx->h->pool)) {
         tx_run_later(t);
     } else { /* middleware that breaks its connection each time */
