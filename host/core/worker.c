@@ -77,8 +77,7 @@ static void stop(struct worker *w);
 static void fatal(struct worker *w, const char *message) {
     if (w->fatal)
         return;
-    w->fatal = true;
-    log_error("worker cannot start", LOG_S("error", message));
+    w->fatal = true; /* logged by the supervisor, once for all workers */
     tell(w, CTL_FATAL, 0, message, strlen(message));
     stop(w);
 }
@@ -429,8 +428,10 @@ static void take_frames(struct worker *w) {
         memmove(w->in.p, w->in.p + used, w->in.len - used);
         w->in.len -= used;
     }
-    if (got < 0)
-        fatal(w, "the supervisor's stream is broken");
+    if (got < 0) {
+        log_error("the supervisor's stream is broken");
+        fatal(w, "its stream is broken");
+    }
 }
 
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *b) {
