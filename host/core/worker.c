@@ -43,6 +43,7 @@ struct worker {
     uint64_t drain_deadline_ms;
     bool renewing; /* a spent state is being made anew */
     uint64_t renewed_ms;
+    uint64_t ticked_ms;
 };
 
 /* --- to the supervisor --- */
@@ -453,8 +454,24 @@ static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *b) {
 
 /* --- the process --- */
 
+/* A process that was stopped (SIGSTOP, a frozen container) may hold messages that others have done
+ * since, and whose results are forgotten by now: it would do them again. Nothing it did since it
+ * woke can have committed: its transactions are older than PostgreSQL lets them be. */
+static void check_frozen(struct worker *w) {
+    uint64_t now = clock_mono_ms(), before = w->ticked_ms;
+    int64_t retention = w->h.cfg->results_retention_ms;
+    w->ticked_ms = now;
+    if (!retention || (int64_t)(now - before) < retention)
+        return;
+    log_error(
+        "stopped for longer than results are kept: starting over, what was in hand comes again",
+        LOG_I("ms", now - before));
+    _exit(1);
+}
+
 static void on_tick(uv_timer_t *timer) {
     struct worker *w = timer->data;
+    check_frozen(w);
     if (!w->h.pool)
         return;
     run_check_deadlines(&w->h);
@@ -502,7 +519,7 @@ static void free_worker(struct worker *w) {
 }
 
 int worker_main(struct config *cfg, const char *share_dir) {
-    struct worker w = {.h = {.cfg = cfg}};
+    struct worker w = {.h = {.cfg = cfg}, .ticked_ms = clock_mono_ms()};
     char *lua_dir = xasprintf("%s/lua", share_dir);
     w.sql_dir = xasprintf("%s/sql", share_dir);
     w.h.loop = &w.loop;
