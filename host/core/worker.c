@@ -15,6 +15,7 @@
 #include "core/purge.h"
 #include "core/reload.h"
 #include "core/run.h"
+#include "core/settings.h"
 #include "core/sweeper.h"
 #include "core/task.h"
 #include "pg/migrate.h"
@@ -312,28 +313,6 @@ static int start(struct worker *w, struct err *err) {
 
 /* --- from the supervisor --- */
 
-static int check_namespace(const struct config *c, const struct gen *g, struct err *err) {
-    for (int i = 0; i < g->n_queues && strcmp(c->namespace_, "default") && !*c->subject_prefix; i++)
-        if (!g->queues[i].stream)
-            return err_set(err, ERR_CONFIG,
-                           "namespace '%s' would share the stream of queue '%s' with the default "
-                           "namespace: set subjectPrefix, or give the queue its own `stream` and "
-                           "`subject`",
-                           c->namespace_, g->queues[i].name);
-    return 0;
-}
-
-/* What a worker that starts with it would refuse is refused now: the old code serves on. */
-static int check_settings(const struct gen *g, struct err *err) {
-    struct config c;
-    config_init(&c);
-    int rc = config_from_env(&c, err) ||
-             config_from_main_lua(&c, g->options, strlen(g->options), err) ||
-             check_namespace(&c, g, err);
-    config_free(&c);
-    return rc ? -1 : 0;
-}
-
 /* The same files in a new state: nobody else need know. */
 static void renewed(struct worker *w, uint32_t number, const struct err *err) {
     struct gen *g = reload_take(w->reload, number), *old = w->h.gen;
@@ -367,7 +346,7 @@ static void on_built(uint32_t number, const struct gen *g, const struct err *err
     w->renewing = false; /* superseded by a reload */
     struct buf text = {0};
     struct err own;
-    if (g && check_settings(g, &own))
+    if (g && settings_check(g, &own))
         err = &own;
     if (!err) {
         gen_describe(g, &text);
@@ -394,6 +373,7 @@ static void go_live(struct worker *w, const struct ctl_frame *f) {
     w->h.gen = g;
     if (old) {
         gen_unref(old);
+        settings_tell(w->h.cfg, g);
         cache_reloaded(w->h.cache);
         intake_apply(w->h.intake, on_queues_ready, w);
     } else if (start(w, &err)) {
