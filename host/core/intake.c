@@ -16,6 +16,7 @@ struct queue {
     struct intake *in;
     char *name, *stream, *consumer, *subjects, *description;
     int64_t ack_wait_ms, concurrency;
+    int64_t limit; /* that its open pulls were made for; 0: none were */
     int in_hand;
     bool ensuring, stale; /* an ensure is under way; its spec has changed since */
     bool live;            /* of the live generation */
@@ -45,13 +46,16 @@ int64_t queue_ack_wait_ms(const struct queue *q) {
 
 /* --- how much --- */
 
+static int64_t limit_of(const struct queue *q) {
+    int64_t most = 2 * q->in->h->cfg->connections;
+    return q->concurrency && q->concurrency < most ? q->concurrency : most;
+}
+
 /* Twice the connections, so that the next message is there when one ends; each queue for itself, so
  * that a slow one does not starve the others. */
 static int room(const struct queue *q) {
     const struct host *h = q->in->h;
-    int64_t most = 2 * h->cfg->connections;
-    if (q->concurrency && q->concurrency < most)
-        most = q->concurrency;
+    int64_t most = limit_of(q);
     if (h->draining || !q->live || !pgpool_up(h->pool) || alone_wanted(h->alone))
         return 0;
     return most > q->in_hand ? (int)most - q->in_hand : 0;
@@ -89,7 +93,7 @@ static void on_message(struct pull *p, struct bus_msg *m, void *arg) {
         bus_msg_delete(m);
         return;
     }
-    if (h->draining) {
+    if (h->draining || !q->live) { /* asked for before that */
         bus_ack(h->bus, m->reply, "-NAK");
         h->stats.naks++;
         bus_msg_delete(m);
@@ -213,13 +217,25 @@ static void fill_spec(struct queue *q, const struct gen_queue *g) {
     };
 }
 
+/* Of a queue that is there already: what a reload changes, and what it cannot. */
+static void take_names(struct queue *q, const struct gen_queue *g) {
+    const char *consumer = g->consumer ? g->consumer : g->name;
+    if (strcmp(q->consumer, consumer))
+        log_warn("a queue's consumer is not changed by a reload: delete the old one, then restart",
+                 LOG_S("queue", g->name), LOG_S("stream", q->stream), LOG_S("used", q->consumer),
+                 LOG_S("wanted", consumer));
+    free(q->name);
+    q->name = xstrdup(g->name);
+}
+
 /* Borrows nothing of g: generations go, queues stay. */
 static struct queue *queue_for(struct intake *in, const struct gen_queue *g, bool *changed) {
     const struct host *h = in->h;
     char *stream = g->stream ? xstrdup(g->stream) : default_stream(h, g->name);
     char *subjects = xasprintf("%s%s.>", h->cfg->subject_prefix, g->subject);
     struct queue *q = find(in, stream, subjects);
-    *changed = !q || q->ack_wait_ms != g->ack_wait_ms || !q->ready;
+    *changed = !q || q->ack_wait_ms != g->ack_wait_ms || !q->ready ||
+               q->spec.replicas != (g->replicas > 0 ? g->replicas : 1);
     if (!q) {
         q = xcalloc(1, sizeof *q);
         q->in = in;
@@ -232,6 +248,7 @@ static struct queue *queue_for(struct intake *in, const struct gen_queue *g, boo
     } else {
         free(stream);
         free(subjects);
+        take_names(q, g);
     }
     fill_spec(q, g);
     return q;
@@ -251,6 +268,19 @@ bool intake_serves(const struct host *h, const char *name) {
     return false;
 }
 
+/* A queue that is gone, or with less concurrency: its open pulls would bring more than it takes. */
+static void take_back(struct intake *in) {
+    bool less = false;
+    list_each(&in->queues, it) {
+        struct queue *q = container_of(it, struct queue, node);
+        int64_t now = q->live ? limit_of(q) : 0;
+        less = less || now < q->limit;
+        q->limit = now;
+    }
+    if (less)
+        pulls_renew(in->h->bus);
+}
+
 void intake_apply(struct intake *in, void (*cb)(const struct err *err, void *arg), void *arg) {
     const struct gen *g = in->h->gen;
     in->cb = cb;
@@ -267,6 +297,7 @@ void intake_apply(struct intake *in, void (*cb)(const struct err *err, void *arg
             ensure(q);
     }
     intake_refresh(in); /* those that are gone from the app stop here */
+    take_back(in);
     check_applied(in);
 }
 
