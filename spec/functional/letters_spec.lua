@@ -189,6 +189,28 @@ describe("rbf", function()
     end)
   end)
 
+  it("job:cancel tells who waits for the reply", function()
+    stage.hosts[1]:stop()
+    stage:start { args = { "--retry-initial", "1h", "--retry-max", "1h" } }
+    local parked = stage.client:start { subject = stage:subject("jobs", "broken"), data = '"b"', id = "parked" }
+    local delayed = stage.client:start { subject = stage:subject("jobs", "mark"), data = '"z"', id = "delayed",
+      headers = { ["Target-At"] = ("%d"):format(proc.epoch_ms() + 3600000) } }
+    proc.eventually(function() return stage:count "rbf_outbox" == 2 end, 10000, "both waiting")
+    for _, request in ipairs { parked, delayed } do
+      assert.equal(0, said("cancelled: it will never run", "job:cancel", request.id))
+      assert.equal(0, stage.client:wait_all({ request }, 10000))
+      assert.same({ 499, { code = "ABORTED", message = "it was cancelled" } },
+        { request.reply.status, request.reply.body })
+      assert.equal(request.id, request.reply.headers["Request-Id"])
+      stage.client:send(request) -- for good
+      stage.client:pump_until(function() return request.extra end, 10000)
+      assert.equal(499, request.extra and request.extra.status)
+    end
+    stage:settle { "jobs" }
+    works()
+    assert.equal("", marks())
+  end)
+
   it("asks for one choice", function()
     for _, words in ipairs { {}, { "x", "--all" }, { "x", "y" }, { "--group", "g", "--all" } } do
       local code, _, err = rbf("job:replay", unpack(words))
