@@ -28,7 +28,8 @@
 
 #define TICK_MS 50 /* deadlines of handlers, +WPI, end of a drain */
 #define BEAT_MS 1000
-#define RENEW_PAUSE_MS 2000
+#define RENEW_PAUSE_MS 2000 /* doubled for a state that is spent soon again, but works */
+#define RENEW_PAUSE_MAX_MS 300000
 #define CONNECT_TIMEOUT_MS 5000
 
 struct worker {
@@ -43,7 +44,7 @@ struct worker {
     bool started, ready, fatal, closing, echo_sent;
     uint64_t drain_deadline_ms;
     bool renewing; /* a spent state is being made anew */
-    uint64_t renewed_ms;
+    uint64_t renewed_ms, renew_pause_ms;
     uint64_t ticked_ms;
 };
 
@@ -330,9 +331,13 @@ static void renewed(struct worker *w, uint32_t number, const struct err *err) {
 
 /* Rarely: an app that is simply too large would be made anew for ever. */
 static void check_memory(struct worker *w) {
-    uint64_t now = clock_mono_ms();
-    if (!w->h.gen || !w->h.gen->spent || w->renewing || now < w->renewed_ms + RENEW_PAUSE_MS)
+    uint64_t now = clock_mono_ms(), since = now - w->renewed_ms, pause = w->renew_pause_ms;
+    if (!w->h.gen || !w->h.gen->spent || w->renewing)
         return;
+    if (since < RENEW_PAUSE_MS || (since < pause && !gen_starved(w->h.gen)))
+        return;
+    pause = since < 4 * pause ? 2 * pause : RENEW_PAUSE_MS;
+    w->renew_pause_ms = pause < RENEW_PAUSE_MAX_MS ? pause : RENEW_PAUSE_MAX_MS;
     w->renewed_ms = now;
     w->renewing = reload_renew(w->reload);
 }
