@@ -40,7 +40,7 @@ end
 
 --- Error as apps see it, as rbf.Error and by getmetatable: all requests share it.
 local public = setmetatable({}, {
-  __index = { __name = Error.__name },
+  __index = { __name = Error.__name, __tostring = function(e) return Error.__tostring(e) end },
   __newindex = function(_, k) misuse("rbf.Error.%s cannot be set: all requests share it", tostring(k)) end,
 })
 Error.__metatable = public
