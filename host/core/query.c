@@ -40,7 +40,8 @@ static void run_again(void *arg) {
 static void answer_failure(const struct failure *f, void *arg) {
     struct task *t = arg;
     bool ours = f->kind == FAIL_ERROR || f->kind == FAIL_OUTPUT || f->kind == FAIL_SQL;
-    if (ours)
+    bool known = f->status == 503 && !pgpool_up(t->h->pool); /* said once for all of them */
+    if (ours && !known)
         log_error("query failed", LOG_S("operation", task_op(t)->path),
                   LOG_S("request_id", t->env.id), LOG_S("error", f->internal),
                   LOG_S("traceback", f->traceback));

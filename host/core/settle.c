@@ -82,7 +82,7 @@ static void log_verdict(const struct verdict *v) {
     const char *what = v->letter ? "dead letter" : v->park_until ? "will be tried again" : NULL;
     if (!what || (v->quiet && !v->letter))
         return;
-    log_write(v->letter ? LOG_ERROR : LOG_WARN, what,
+    log_often(v->letter ? LOG_ERROR : LOG_WARN, what,
               log_fields_(LOG_S("subject", t->path), LOG_S("request_id", t->env.id),
                           LOG_I("attempt", t->env.attempt), LOG_I("status", v->status),
                           LOG_S("code", v->code),
