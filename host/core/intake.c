@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define ENSURE_AGAIN_MS 1000
+#define SAY_EACH 30 /* refusals */
 
 struct queue {
     struct list node; /* in intake.queues */
@@ -22,6 +23,7 @@ struct queue {
     bool live;            /* of the live generation */
     bool ready;           /* stream and consumer are there */
     struct stream_spec spec;
+    unsigned refusals; /* one after the other */
     struct pull *pull; /* NULL until ready the first time */
     struct after *later;
 };
@@ -119,6 +121,7 @@ static void on_gone(struct pull *p, const struct err *err, void *arg) {
 
 static void start_pulling(struct queue *q) {
     q->ready = true;
+    q->refusals = 0;
     if (q->pull)
         pull_resume(q->pull);
     else
@@ -155,7 +158,8 @@ static void refused(struct queue *q, const struct err *err) {
         in->refused = *err;
     if (!in->started && in->h->gen->number == 1)
         return;
-    log_error("queue not ready", LOG_S("queue", q->name), LOG_S("error", err->msg));
+    if (q->refusals++ % SAY_EACH == 0)
+        log_error("queue not ready", LOG_S("queue", q->name), LOG_S("error", err->msg));
     if (!q->later)
         q->later = after_ms(in->h->loop, ENSURE_AGAIN_MS, ensure_later, q);
 }

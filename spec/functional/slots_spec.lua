@@ -59,6 +59,37 @@ describe("a host", function()
     assert.truthy(#running:log() <= 6, running:tail())
   end)
 
+  it("kills a worker whose handler nothing else can stop", function()
+    stage = host.stage {
+      args = { "--watchdog", "100ms" },
+      app = {
+        ["app.lua"] = [[
+          local rbf = require "rbf"
+          local app = rbf.defineBackend { queues = { jobs = {} } }
+          local function endless()
+            local n = 0
+            while true do n = n + 1 end
+          end
+          return {
+            app:mutation("jobs", { path = "stopped", retry = { maxAttempts = 1 }, handler = endless }),
+            app:mutation("jobs", { path = "compiled", jit = true, handler = function()
+              local n = 0
+              while true do n = n + 1 end
+            end }),
+            app:mutation("jobs", { path = "fine", handler = function() return "fine" end }),
+          }]],
+      },
+    }
+    local running = stage:start()
+    assert.equal(500, stage:call("jobs.stopped").status) -- by its watchdog, which compiled code does not hear
+    assert.matches("app/app.lua:5: stopped: it ran for 100 ms", stage.db:value "SELECT error_message FROM rbf_dead_letters")
+    stage.client:store { subject = stage:subject("jobs", "compiled") }
+    local killed = running:await_log("a worker does not answer, killing it", 30000)
+    assert.truthy(killed.silent_ms >= 10000)
+    running:await_ready()
+    assert.equal("fine", stage:call("jobs.fine").body) -- the other one comes after its ackWait
+  end)
+
   it("starts a worker that dies again and again after longer and longer pauses, and serves on", function()
     stage = host.stage {}
     local running = stage:start()
