@@ -38,6 +38,9 @@ void log_write(enum log_level level, const char *msg, const struct log_field *fi
  * message within a second, one line says that the others are left out until the next. */
 void log_often(enum log_level level, const char *msg, const struct log_field *fields);
 #define LOG_MOST 50
+/* With more lines for people: below a pretty line, indented; a field "details" of JSON. NULL: none.
+ */
+void log_with_details(enum log_level level, const char *msg, const char *details);
 
 #define log_fields_(...) ((const struct log_field[]){__VA_ARGS__ __VA_OPT__(, ){.key = 0}})
 #define log_debug(msg, ...)                                                                        \
