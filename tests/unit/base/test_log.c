@@ -150,10 +150,8 @@ static void levels_filter(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(json_lines_are_json),
-        cmocka_unit_test(pretty_lines_cannot_be_forged),
-        cmocka_unit_test(details_stand_below),
-        cmocka_unit_test(levels_filter),
+        cmocka_unit_test(json_lines_are_json),      cmocka_unit_test(pretty_lines_cannot_be_forged),
+        cmocka_unit_test(details_stand_below),      cmocka_unit_test(levels_filter),
         cmocka_unit_test(failures_are_not_a_storm),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
