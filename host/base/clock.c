@@ -3,7 +3,7 @@
 #include <stdatomic.h>
 #include <time.h>
 
-static _Atomic int64_t db_offset, frozen_at;
+static _Atomic int64_t db_minus_mono /* 0: unknown */, frozen_at;
 
 static uint64_t now_ns(clockid_t which) {
     struct timespec ts;
@@ -24,14 +24,16 @@ int64_t clock_wall_ms(void) {
 }
 
 int64_t clock_db_ms(void) {
-    int64_t frozen = atomic_load(&frozen_at);
-    return frozen ? frozen : clock_wall_ms() + atomic_load(&db_offset);
+    int64_t frozen = atomic_load(&frozen_at), offset = atomic_load(&db_minus_mono);
+    if (frozen)
+        return frozen;
+    return offset ? (int64_t)clock_mono_ms() + offset : clock_wall_ms();
 }
 
 void clock_freeze(int64_t db_ms) {
     atomic_store(&frozen_at, db_ms);
 }
 
-void clock_set_db_offset(int64_t db_minus_wall_ms) {
-    atomic_store(&db_offset, db_minus_wall_ms);
+void clock_set_db(int64_t db_now_ms) {
+    atomic_store(&db_minus_mono, db_now_ms ? db_now_ms - (int64_t)clock_mono_ms() : 0);
 }

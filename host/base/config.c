@@ -312,6 +312,22 @@ static int scalar_text(const char *who, const json_t *v, struct buf *out, struct
     return 0;
 }
 
+static bool same_value(const struct config *a, const struct config *b, const struct row *row) {
+    const void *p = (const char *)a + row->offset, *q = (const char *)b + row->offset;
+    if (row->type == CONFIGVAL_BOOL)
+        return *(const bool *)p == *(const bool *)q;
+    if (!is_text(row))
+        return *(const int64_t *)p == *(const int64_t *)q;
+    const char *s = *(char *const *)p, *t = *(char *const *)q;
+    return s && t ? strcmp(s, t) == 0 : s == t;
+}
+
+void config_differences(const struct config *a, const struct config *b, struct buf *names) {
+    for (size_t i = 0; i < N_ROWS; i++)
+        if (rows[i].in_main_lua && !same_value(a, b, &rows[i]))
+            buf_printf(names, "%s%s", names->len ? ", " : "", rows[i].name);
+}
+
 static const struct row *row_by_lua_name(const char *name) {
     if (strcmp(name, "db") == 0)
         name = "databaseUrl";

@@ -74,6 +74,8 @@ int config_leading(int argc, char *const *argv, const char *own);
 /* The options main.lua gave to createBackend, as a JSON object of scalars (db, nats, namespace,
  * subjectPrefix, … : the names of the rows, "db", "nats" and "redis" standing for the URLs). */
 int config_from_main_lua(struct config *c, const char *json, size_t n, struct err *err);
+/* Appends the names of settings that main.lua may set and that differ ("maxAttempts, retryMax"). */
+void config_differences(const struct config *a, const struct config *b, struct buf *names);
 /* Puts what flags and environment set into the environment, for the workers (no secret then stands
  * in a process's arguments). */
 void config_export(const struct config *c);

@@ -6,6 +6,7 @@
 #include "base/utf8.h"
 #include <errno.h>
 #include <math.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -200,6 +201,39 @@ void log_write(enum log_level level, const char *msg, const struct log_field *fi
     write_all(line.p, line.len);
     buf_free(&line);
     errno = saved;
+}
+
+/* Messages of the current second, by their text's hash: two that share a slot share its share. */
+static struct {
+    uint64_t second;
+    unsigned n;
+} lately[64];
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* How many there were before it in this second. */
+static unsigned count_lately(const char *msg) {
+    uint64_t second = clock_mono_ms() / 1000;
+    unsigned hash = 5381;
+    for (const char *p = msg; *p; p++)
+        hash = hash * 33 + (unsigned char)*p;
+    unsigned i = hash % (sizeof lately / sizeof *lately);
+    pthread_mutex_lock(&lock);
+    if (lately[i].second != second) {
+        lately[i].second = second;
+        lately[i].n = 0;
+    }
+    unsigned n = lately[i].n++;
+    pthread_mutex_unlock(&lock);
+    return n;
+}
+
+void log_often(enum log_level level, const char *msg, const struct log_field *fields) {
+    unsigned n = log_enabled(level) ? count_lately(msg) : 0;
+    if (n < LOG_MOST)
+        log_write(level, msg, fields);
+    else if (n == LOG_MOST)
+        log_write(level, "more of the last kind of line are left out until the next second",
+                  log_fields_(LOG_S("kind", msg)));
 }
 
 /* No line of theirs can be taken for one of the log's. */

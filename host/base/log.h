@@ -38,6 +38,10 @@ int log_set_format(const char *format);
 bool log_enabled(enum log_level level);
 void log_write(enum log_level level, const char *msg, const struct log_field *fields);
 
+/* The same for what can go wrong for each of thousands of messages: after LOG_MOST lines of one
+ * message within a second, one line says that the others are left out until the next. */
+void log_often(enum log_level level, const char *msg, const struct log_field *fields);
+#define LOG_MOST 50
 /* With more lines for people: below a pretty line, indented; a field "details" of JSON. NULL: none.
  */
 void log_with_details(enum log_level level, const char *msg, const char *details);
@@ -46,6 +50,6 @@ void log_with_details(enum log_level level, const char *msg, const char *details
 #define log_debug(msg, ...)                                                                        \
     (log_enabled(LOG_DEBUG) ? log_write(LOG_DEBUG, msg, log_fields_(__VA_ARGS__)) : (void)0)
 #define log_info(msg, ...) log_write(LOG_INFO, msg, log_fields_(__VA_ARGS__))
-#define log_warn(msg, ...) log_write(LOG_WARN, msg, log_fields_(__VA_ARGS__))
-#define log_error(msg, ...) log_write(LOG_ERROR, msg, log_fields_(__VA_ARGS__))
+#define log_warn(msg, ...) log_often(LOG_WARN, msg, log_fields_(__VA_ARGS__))
+#define log_error(msg, ...) log_often(LOG_ERROR, msg, log_fields_(__VA_ARGS__))
 #endif

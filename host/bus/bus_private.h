@@ -19,8 +19,8 @@ struct bus {
     struct probes probes;    /* with tell_nobody */
     uv_timer_t tick;         /* each second: what the pulls must look after */
     struct list pulls, subs; /* struct pull.node, struct bus_sub.node */
-    struct bus_sub *pulling; /* "<inbox>.p.*": what pulls bring; NULL before the first */
-    unsigned last_pull;
+    struct bus_sub *pulling; /* "<inbox>.p.<round>.*": what pulls bring; NULL before one */
+    unsigned last_pull, pull_round;
     bool up, closing, tell_nobody;
     int open_handles; /* the last one to close frees the bus */
     void (*on_change)(bool up, void *arg);

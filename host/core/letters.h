@@ -31,7 +31,8 @@ int letters_count(struct pgsync *s, const char *ns, const struct letter_choice *
 /* Deletes letters and the errors stored with them (never a result of status 200). */
 int letters_discard(struct pgsync *s, const char *ns, const struct letter_choice *which,
                     int64_t *discarded, struct err *err);
-/* A job that waits for its time, by its id or its request id: *cancelled = it will never run. */
+/* A job that waits for its time, by its id or its request id: *cancelled = it will never run. Who
+ * waits for its reply gets 499 ABORTED, from the hosts' sweeper. */
 int letters_cancel(struct pgsync *s, const char *ns, const char *id, bool *cancelled,
                    struct err *err);
 #endif

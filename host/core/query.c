@@ -41,7 +41,10 @@ static void run_again(void *arg) {
 static void answer_failure(const struct failure *f, void *arg) {
     struct task *t = arg;
     bool ours = f->kind == FAIL_ERROR || f->kind == FAIL_OUTPUT || f->kind == FAIL_SQL;
-    tasklog_end(t, &(struct tasklog_end){.level = ours ? LOG_ERROR : LOG_INFO,
+    bool known = f->status == 503 && !pgpool_up(t->h->pool); /* said once for all of them */
+    tasklog_end(t, &(struct tasklog_end){.level = known  ? LOG_DEBUG
+                                                  : ours ? LOG_ERROR
+                                                         : LOG_INFO,
                                          .msg = ours ? "query failed" : "refused",
                                          .outcome = ours ? "failed" : "refused",
                                          .status = f->status,

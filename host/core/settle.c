@@ -12,6 +12,8 @@
 #include "core/sweeper.h"
 #include "core/tasklog.h"
 #include "core/tx.h"
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,6 +28,7 @@ struct verdict {
     bool letter; /* INSERT a dead letter */
     bool reply;
     bool bare;                     /* without what could not be stored */
+    bool quiet;                    /* parked, which is nobody's failure */
     bool look;                     /* for a twin's outcome, once there is a connection */
     void (*again)(struct task *t); /* not NULL: only roll back, then run the task again so */
     struct call *failed;           /* not NULL: nothing is decided before its onError hooks */
@@ -87,6 +90,7 @@ static void log_verdict(const struct verdict *v) {
     const char *msg = v->letter ? "dead letter" : v->park_until ? "will be tried again" : outcome;
     tasklog_end(v->t, &(struct tasklog_end){
                           .level = v->letter                   ? LOG_ERROR
+                                   : v->quiet && !delayed      ? LOG_DEBUG
                                    : v->park_until && !delayed ? LOG_WARN
                                                                : LOG_INFO,
                           .msg = delayed ? outcome : msg,
@@ -417,16 +421,37 @@ void settle_poison(struct task *t) {
 
 void settle_delay(struct task *t) {
     struct verdict *v = verdict_new(t, 200, "DELAYED", "", NULL);
+    v->quiet = true;
     v->park_until = t->env.target_at;
     v->park_attempt = t->env.attempt;
     settle(v);
 }
 
-#define NAK_STEP_MS 500
+#define UNKNOWN_STEP_MS 200
+#define H_UNKNOWN "RBF-Unknown" /* tries so far, when it was parked for the next */
+
+/* A newer host may know the path. NAKed once, then put off by way of the outbox: else that host
+ * would meet the message at its third delivery and take it for one that kills workers. */
+static void try_elsewhere(struct task *t, int64_t tries) {
+    char number[24];
+    if (t->ack.delivered == 1) {
+        task_end(t, "-NAK {\"delay\":200000000}");
+        return;
+    }
+    snprintf(number, sizeof number, "%" PRId64, tries);
+    hdrs_set(&t->msg->hdrs, H_UNKNOWN, number);
+    struct verdict *v = verdict_new(t, 404, "NOT_FOUND", "", NULL);
+    v->quiet = true;
+    v->park_until = clock_db_ms() + UNKNOWN_STEP_MS;
+    v->park_attempt = t->env.attempt;
+    settle(v);
+}
 
 void settle_unknown(struct task *t) {
-    if ((int64_t)(t->ack.delivered * NAK_STEP_MS) <= t->h->cfg->unknown_grace_ms) {
-        task_end(t, "-NAK {\"delay\":500000000}");
+    const char *before = hdrs_get(&t->msg->hdrs, H_UNKNOWN);
+    int64_t tries = (before ? atoi(before) : 0) + (int64_t)t->ack.delivered;
+    if (tries > 0 && tries * UNKNOWN_STEP_MS <= t->h->cfg->unknown_grace_ms) {
+        try_elsewhere(t, tries);
         return;
     }
     struct verdict *v = verdict_new(t, 404, "NOT_FOUND", NULL, NULL);

@@ -59,17 +59,18 @@ void tasklog_end(struct task *t, const struct tasklog_end *e) {
     if (told)
         return;
     char *operation = operation_of(t);
-    log_write(e->level, e->msg,
-              log_fields_(LOG_S("request_id", t->env.id), LOG_S("operation", operation),
-                          LOG_S("subject", other_subject(t)), LOG_I("attempt", t->env.attempt),
-                          LOG_S("outcome", e->outcome), number_or_none("status", e->status),
-                          LOG_F("duration_ms", ms_of(clock_mono_ns() - t->taken_ns)),
-                          LOG_F("db_ms", ms_of(t->db_ns)), LOG_I("generation", t->gen->number),
-                          LOG_S("version", t->gen->version),
-                          number_or_none("conflicts", t->conflicts),
-                          number_or_none("retry_at", e->retry_at), LOG_S("code", e->code),
-                          LOG_S("error", e->error && *e->error ? e->error : NULL),
-                          LOG_S("traceback", e->traceback)));
+    void (*tell)(enum log_level, const char *, const struct log_field *) =
+        e->level >= LOG_WARN ? log_often : log_write;
+    tell(e->level, e->msg,
+         log_fields_(LOG_S("request_id", t->env.id), LOG_S("operation", operation),
+                     LOG_S("subject", other_subject(t)), LOG_I("attempt", t->env.attempt),
+                     LOG_S("outcome", e->outcome), number_or_none("status", e->status),
+                     LOG_F("duration_ms", ms_of(clock_mono_ns() - t->taken_ns)),
+                     LOG_F("db_ms", ms_of(t->db_ns)), LOG_I("generation", t->gen->number),
+                     LOG_S("version", t->gen->version), number_or_none("conflicts", t->conflicts),
+                     number_or_none("retry_at", e->retry_at), LOG_S("code", e->code),
+                     LOG_S("error", e->error && *e->error ? e->error : NULL),
+                     LOG_S("traceback", e->traceback)));
     free(operation);
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/jsonval.h"
+#include "core/hook.h"
 #include "core/settle.h"
 #include "core/tx_private.h"
 #include <stdlib.h>
@@ -20,24 +21,40 @@ static void reply_stored(struct task *t, int status, const struct buf *stored) {
     buf_free(&out);
 }
 
+/* The error that stands, whatever the hooks made of it. */
+static void on_refused(const struct failure *f, void *arg) {
+    struct task *t = arg;
+    task_reply_error(t, f->status, f->code, f->message, f->details);
+    task_end(t, "+ACK");
+}
+
+static void refused(struct tx *tx, struct task *t) {
+    struct failure f = {0};
+    struct call *failed = task_op(t)->on_error ? run_take_call(&t->run) : NULL;
+    failure_copy(&f, t->run.failure);
+    tx_take_only(tx);
+    if (failed)
+        hook_run(t, failed, &f, on_refused, t);
+    else
+        on_refused(&f, t);
+    failure_free(&f);
+}
+
 static void on_checked(struct run *r, enum run_end end) {
     struct tx *tx = r->arg;
     struct task *t = tx_first(tx);
     t->req.middleware_only = false;
-    bool again = end != RUN_DONE && end != RUN_FAILED &&
-                 (++t->losses <= MAX_LOSSES || !pgpool_up(tx->h->pool));
-    if (end == RUN_DONE)
+    if (end == RUN_DONE) {
         reply_stored(t, tx->stored_status, &tx->stored);
-    else if (end == RUN_FAILED)
-        task_reply_error(t, r->failure->status, r->failure->code, r->failure->message,
-                         r->failure->details);
-    else if (!again) /* middleware that breaks its connection each time */
+        task_end(tx_take_only(tx), "+ACK");
+    } else if (end == RUN_FAILED) {
+        refused(tx, t);
+    } else if (++t->losses <= MAX_LOSSES || !pgpool_up(tx->h->pool)) {
+        tx_run_later(tx_take_only(tx));
+    } else { /* middleware that breaks its connection each time */
         task_reply_error(t, 500, "INTERNAL_SERVER_ERROR", "Internal server error", NULL);
-    tx_take_only(tx);
-    if (again)
-        tx_run_later(t);
-    else
-        task_end(t, "+ACK");
+        task_end(tx_take_only(tx), "+ACK");
+    }
     tx_close(tx);
 }
 

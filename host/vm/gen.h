@@ -81,6 +81,8 @@ void gen_limit(int64_t ms, size_t bytes);
  * 'handler'?" */
 struct gen *gen_load(const struct tree *tree, const char *lua_dir, uint32_t number,
                      struct err *err) NODISCARD;
+/* It is spent, and was refused memory: what it runs may fail for that. */
+bool gen_starved(const struct gen *g);
 struct gen *gen_ref(struct gen *g);
 void gen_unref(struct gen *g);
 /* JSON {"version","ms","operations":[{"type","queue","path","name","file","subject","example"}]}:

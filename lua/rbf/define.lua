@@ -239,6 +239,7 @@ function _M.createBackend(app, options)
   local client = require("rbf.client").backend
   return setmetatable({
     app = app, settings = settings, mutations = client.mutations, queries = client.queries,
+    cancel = client.cancel,
   }, Backend)
 end
 

@@ -17,8 +17,19 @@ local function check_name(name, what)
   if type(name) ~= "string" or not name:find "^[%w_-]+$" then
     errors.misuse("%s must be of letters, digits, '_' and '-', found %s", what, util.describe(name))
   end
-  if name == "rpc" then errors.misuse("%s must not be 'rpc', which the request-reply gateway uses", what) end
   return name
+end
+
+--- Subjects that are the hosts' own: rpc.… of the request-reply gateway; _RBF, _INBOX and their like.
+local function check_free(subject, what)
+  if subject:match "^[^.]*" == "rpc" then
+    errors.misuse("%s must not begin with 'rpc', which the request-reply gateway uses; name it otherwise", what)
+  end
+  if subject:find "^_" then
+    errors.misuse("%s must not begin with '_': such subjects are the hosts' and the clients' own; found %s", what,
+      util.describe(subject))
+  end
+  return subject
 end
 
 local function check_count(n, least, what)
@@ -47,10 +58,7 @@ function _M.apply(queue, options)
   if options.subject ~= nil then
     local ok, why = host.check_subject(util.check_type(options.subject, "string", what .. ": subject"))
     if not ok then errors.misuse("%s: %s", what, why) end
-    if options.subject:match "^[^.]*" == "rpc" then
-      errors.misuse("%s: a subject beginning with 'rpc' is the request-reply gateway's; name it otherwise", what)
-    end
-    queue.subject = options.subject
+    queue.subject = check_free(options.subject, what .. ": subject")
   end
   for _, key in ipairs { "stream", "consumer" } do
     if options[key] ~= nil then queue[key] = check_name(options[key], what .. ": " .. key) end
@@ -70,7 +78,7 @@ end
 
 function _M.new(name, options)
   return _M.apply({
-    name = check_name(name, "a queue's name"),
+    name = check_free(check_name(name, "a queue's name"), "a queue's name"),
     subject = name,
     ackWait = 30000,
     timeout = 25000,

@@ -123,6 +123,34 @@ static int count_me(void) {
     return ++evaluated;
 }
 
+static int lines_of(const struct buf *out, const char *part) {
+    int n = 0;
+    for (const char *p = out->p; p && (p = strstr(p, part)); p++)
+        n++;
+    return n;
+}
+
+/* Twice the limit of each level; at most one change of the second falls between. */
+static void failures_are_not_a_storm(void **state) {
+    struct buf out = {0};
+    log_set_format("json");
+    capture();
+    for (int i = 0; i < 10 * LOG_MOST; i++) {
+        log_error("it broke", LOG_I("n", i));
+        if (i % 10 == 0)
+            log_warn("another", LOG_I("n", i));
+    }
+    for (int i = 0; i < 2 * LOG_MOST; i++)
+        log_info("all is well");
+    captured(&out);
+    int broke = lines_of(&out, "\"msg\":\"it broke\"");
+    assert_true(broke == LOG_MOST || broke == 2 * LOG_MOST);
+    assert_int_equal(lines_of(&out, "\"kind\":\"it broke\""), broke / LOG_MOST);
+    assert_int_equal(lines_of(&out, "another"), LOG_MOST);
+    assert_int_equal(lines_of(&out, "all is well"), 2 * LOG_MOST);
+    buf_free(&out);
+}
+
 static void levels_filter(void **state) {
     struct buf out = {0};
     log_set_format("json");
@@ -150,6 +178,7 @@ int main(void) {
         cmocka_unit_test(pretty_lines_cannot_be_forged),
         cmocka_unit_test(details_stand_below),
         cmocka_unit_test(levels_filter),
+        cmocka_unit_test(failures_are_not_a_storm),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,82 @@
+-- Hosts on machines whose clocks are wrong, or are set while they run: what is due is decided by the
+-- database's clock, and counted in monotonic time in between.
+local host = require "spec.support.host"
+local proc = require "spec.support.proc"
+
+local HOUR = 3600000
+
+describe("a host whose machine's clock is wrong", function()
+  local stage
+
+  before_each(function()
+    stage = host.stage { app = "spec/apps/timer" }
+  end)
+
+  after_each(function()
+    host.close(stage)
+  end)
+
+  local function shift(ms)
+    proc.write_file(stage.dir .. "/shift", tostring(ms))
+  end
+
+  local function start(...)
+    return stage:start {
+      args = { ... },
+      env = {
+        LD_PRELOAD = host.binary():match "^(.*/)" .. "libclockshift.so", CLOCKSHIFT_FILE = stage.dir .. "/shift",
+        ASAN_OPTIONS = "verify_asan_link_order=0",
+      },
+    }
+  end
+
+  local function run_in(id, ms)
+    assert.equal(200, stage:call("jobs.timer.set", { id = id, ms = ms }).status)
+    local late = proc.eventually(function()
+      return stage.db:value([[SELECT fired.at - timers.set_at - timers.ms FROM fired JOIN timers USING (id)
+        WHERE id = $1]], id)
+    end, 10000, "task " .. id)
+    assert.truthy(late >= -2, ("%s ran %d ms too early"):format(id, -late))
+  end
+
+  for name, ms in pairs { ["an hour ahead"] = HOUR, ["an hour behind"] = -HOUR } do
+    it("(" .. name .. ") runs tasks at their times, and keeps callers' deadlines", function()
+      shift(ms)
+      local running = start()
+      local hour = tonumber(running:log "worker ready"[1].time:match "T(%d+)")
+      assert.not_equal(os.date("!*t").hour, hour, "its clock is right")
+      run_in("first", 300)
+      local now = stage.db:value "SELECT clock_ms()"
+      local function call(headers, id)
+        return stage:call("jobs.timer.set", { id = id, ms = 0 }, { headers = headers, timeout = 20000 }).status
+      end
+      assert.equal(200, call({ ["Expires-At"] = ("%d"):format(now + HOUR / 2) }, "in time"))
+      assert.equal(410, call({ ["Expires-At"] = ("%d"):format(now - HOUR / 2) }, "too late"))
+      assert.equal(200, call({ ["Target-At"] = ("%d"):format(now + 1000) }, "at"))
+      assert.truthy(stage.db:value "SELECT set_at FROM timers WHERE id = 'at'" >= now + 1000)
+    end)
+  end
+
+  it("goes on as before when somebody sets the clock", function()
+    shift(0)
+    local running = start()
+    run_in("before", 300)
+    for i, ms in ipairs { HOUR, -HOUR, 0 } do
+      shift(ms)
+      run_in("jump" .. i, 300) -- at once: nobody has asked the database for its time since
+    end
+    stage:settle { "jobs", "events" }
+    assert.equal(4, stage:count "fired")
+    assert.equal(0, running:stop())
+  end)
+
+  it("asks the database without a sweeper, too", function()
+    shift(HOUR)
+    start("--no-sweeper")
+    local now = stage.db:value "SELECT clock_ms()"
+    proc.eventually(function() -- it has asked soon after its start
+      return stage:call("jobs.timer.set", { id = "x", ms = 0 },
+        { headers = { ["Expires-At"] = ("%d"):format(now + HOUR / 2) } }).status == 200
+    end, 10000, "an answer in time")
+  end)
+end)
