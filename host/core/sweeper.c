@@ -37,8 +37,7 @@ struct sweeper {
     bool started, stopped, sweeping;
     struct pgconn *conn;
     struct pgpool_waiter waiter;
-    int64_t asked_wall; /* when the database was asked for its time */
-    uint64_t asked_mono;
+    uint64_t asked_ms;  /* when the database was asked for its time */
     uint64_t best_trip; /* ms of the trip that last set the clock, plus one a sweep since */
     struct row *rows;
     int n, waiting;
@@ -271,12 +270,11 @@ static void take_rows(struct sweeper *s, const struct pgres *res) {
 static void take_time(struct sweeper *s, const struct pgres *res) {
     int64_t theirs = strtoll(pgres_value(res, 0, 0, NULL), NULL, 10);
     const char *next = pgres_value(res, 0, 1, NULL);
-    uint64_t trip = clock_mono_ms() - s->asked_mono;
-    int64_t offset = theirs - s->asked_wall - (int64_t)trip / 2;
-    int64_t change = offset - (clock_db_ms() - clock_wall_ms());
+    uint64_t trip = clock_mono_ms() - s->asked_ms;
+    int64_t now = theirs + (int64_t)trip / 2, change = now - clock_db_ms();
     if (trip <= ++s->best_trip || change > (int64_t)trip || -change > (int64_t)trip) {
         s->best_trip = trip;
-        clock_set_db_offset(offset);
+        clock_set_db_ms(now);
     }
     s->next_due = next ? strtoll(next, NULL, 10) : 0;
 }
@@ -311,8 +309,7 @@ static void on_conn(struct pgconn *conn, const struct err *err, void *arg) {
         return;
     }
     snprintf(orphan, sizeof orphan, "%" PRId64, s->h->cfg->orphan_after_ms);
-    s->asked_wall = clock_wall_ms();
-    s->asked_mono = clock_mono_ms();
+    s->asked_ms = clock_mono_ms();
     pgconn_add(conn,
                "SELECT (EXTRACT(EPOCH FROM clock_timestamp()) * 1000)::bigint, (SELECT " DUE
                " FROM rbf_outbox WHERE namespace = $1 AND " DUE " > " NOW " ORDER BY " DUE

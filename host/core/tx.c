@@ -116,6 +116,7 @@ static void duplicate(struct tx *tx, struct task *t, const struct pgres *r) {
     const char *input = pgres_value(r, 0, 4, &len);
     bool same = !strcmp(path, t->path) && jsonval_same_text(input, len, t->msg->data, t->msg->len);
     t->h->stats.duplicates += same;
+    (void)FAILPOINT("tx.duplicate");
     if (!same) {
         settle_refuse(take(tx), 409, "REQUEST_ID_CONFLICT",
                       "this request id was used for another request; send a new one", NULL, false);
