@@ -30,7 +30,7 @@ local SUBJECTS = {
 local function new(o)
   local self = setmetatable(o, Load)
   self.rng = new_rng(o.seed, "load")
-  self.requests, self.by_id, self.jobs, self.later, self.doomed = {}, {}, {}, {}, {}
+  self.requests, self.by_id, self.jobs, self.later, self.doomed, self.dooming = {}, {}, {}, {}, {}, {}
   self.commands = {} -- {id =, verb =, said =}
   self.sends, self.resends, self.redrawn = 0, 0, 0
   return self
@@ -163,6 +163,24 @@ function Load:cancel_late()
   end
 end
 
+--- Jobs that will all be called off in that moment, by hosts that nothing keeps from being in time.
+function Load:plan_doomed(n)
+  for _ = 1, n do
+    local delays = { self.rng:int(300, 600), self.rng:int(400, 700) }
+    self.dooming[#self.dooming + 1] = self:add("plan", { delays = delays, broken = false }, { way = "call", doomed = true })
+  end
+end
+
+--- One step of calling them off: is there anything left of it to do?
+function Load:doom()
+  self:learn_jobs()
+  self:cancel_late()
+  for _, request in ipairs(self.dooming) do
+    if not request.learnt then return true end
+  end
+  return #self.doomed > 0
+end
+
 --- The id of an earlier request, for something else.
 function Load:conflict()
   local other = self.rng:pick(self.requests)
@@ -217,8 +235,7 @@ end
 
 -- Jobs that a plan's reply names may be called off; so may what Target-At delays.
 function Load:learn_jobs()
-  for i = (self.learnt or 0) + 1, #self.requests do
-    local request = self.requests[i]
+  for _, request in ipairs(self.requests) do
     if request.kind == "plan" and not request.learnt then
       local reply = request.sends[1].replies[1]
       local ids = reply and reply.status == 200 and reply.body and reply.body.ids
@@ -226,7 +243,7 @@ function Load:learn_jobs()
         request.learnt = true
         local delays = cjson.decode(request.data).delays
         for n, id in ipairs(ids) do
-          local list = self.rng:chance(.3) and self.doomed or self.jobs
+          local list = (request.doomed or self.rng:chance(.3)) and self.doomed or self.jobs
           list[#list + 1] = { id = id, due = reply.at + delays[n], before = self.rng:int(20, 150) }
         end
       end
@@ -234,7 +251,7 @@ function Load:learn_jobs()
       request.learnt = true
       self:run_command("cancel", request.id)
     end
-    request.learnt = request.learnt or proc.now_ms() - request.at > 500
+    request.learnt = request.learnt or not request.doomed and proc.now_ms() - request.at > 500
   end
 end
 

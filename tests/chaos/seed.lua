@@ -8,7 +8,7 @@ local pg = require "spec.support.pg"
 local servers = require "spec.support.servers"
 
 local seed, seconds, binary, result_path = tonumber(arg[1]), tonumber(arg[2]), arg[3], arg[4]
-local HOSTS, RATE = 2, 110
+local HOSTS, RATE, DOOMED = 2, 110, 6
 local SETTLE_MS, STALL_MS = 150000, 30000 -- at most, and without anything changing
 
 ffi.cdef "int setenv(const char *name, const char *value, int overwrite);"
@@ -225,6 +225,18 @@ local function settled()
   end
 end
 
+-- Calls jobs off in the moment they are due, while nothing else is going on.
+local function call_off()
+  phase = "calling off"
+  load:plan_doomed(DOOMED)
+  proc.eventually(function()
+    stage.client:pump(1)
+    reap_commands()
+    return not load:doom()
+  end, SETTLE_MS, "jobs to be called off")
+  settled()
+end
+
 --- With nothing in its way, all that is left is done: by one host, whose worker still dies of poison;
 --- then what had failed is mended and sent again, and done by another host.
 local function settle()
@@ -234,6 +246,7 @@ local function settle()
     env = { RBF_FAILPOINT = plan.poison and "jobs.tasks.poison:kill" or nil, RBF_FAILPOINT_LOG = failpoint_log },
   }
   settled()
+  call_off()
   quiet.process:finish("TERM", 10000)
   phase = "replay"
   stage.db:exec "UPDATE settings SET works = true"
