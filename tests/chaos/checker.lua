@@ -356,6 +356,7 @@ local function check_cron(self, cron)
       first, last = math.min(first or at, at), math.max(last or at, at)
     end
   end
+  first = first or last
   self.slots = self.slots + (first and last - first + 1 or 0)
   for at = first or 1, last or 0 do
     if not slots[at] then self:complain("cron", "%s: slot %d of %d to %d did not fire", cron.name, at, first, last) end

@@ -8,7 +8,7 @@ local pg = require "spec.support.pg"
 local servers = require "spec.support.servers"
 
 local seed, seconds, binary, result_path = tonumber(arg[1]), tonumber(arg[2]), arg[3], arg[4]
-local HOSTS, RATE, DOOMED = 2, 110, 6
+local HOSTS, RATE, DOOMED = 2, 75, 6
 local SETTLE_MS, STALL_MS = 150000, 30000 -- at most, and without anything changing
 
 ffi.cdef "int setenv(const char *name, const char *value, int overwrite);"
