@@ -57,6 +57,8 @@ local stage = support.stage {
     "--results-retention", plan.aging and "1500ms" or "1h",
   },
 }
+local group = os.getenv "RBF_CHAOS_GROUP"
+if group then stage:write("settings.lua", ("return { group = %s }\n"):format(group)) end
 local failpoint_log = stage.dir .. "/failpoints"
 local hosts = {}
 local retired = {}
