@@ -164,3 +164,30 @@ void log_write(enum log_level level, const char *msg, const struct log_field *fi
     buf_free(&line);
     errno = saved;
 }
+
+/* No line of theirs can be taken for one of the log's. */
+static void put_details(struct buf *out, const char *details) {
+    struct buf clean = {0};
+    utf8_clean(&clean, details, strlen(details));
+    for (const char *p = clean.p, *end; p && *p; p = *end ? end + 1 : end) {
+        end = p + strcspn(p, "\n");
+        buf_printf(out, "  %.*s\n", (int)(end - p), p);
+    }
+    for (size_t i = 0; i < out->len; i++)
+        if ((unsigned char)out->p[i] < 32 && out->p[i] != '\n')
+            out->p[i] = ' ';
+    buf_free(&clean);
+}
+
+void log_with_details(enum log_level level, const char *msg, const char *details) {
+    if (atomic_load(&format) == FORMAT_UNSET)
+        log_set_format(NULL);
+    bool pretty = atomic_load(&format) == FORMAT_PRETTY;
+    log_write(level, msg, log_fields_(LOG_S("details", pretty ? NULL : details)));
+    if (!pretty || !details || !log_enabled(level))
+        return;
+    struct buf lines = {0};
+    put_details(&lines, details);
+    write_all(lines.p, lines.len);
+    buf_free(&lines);
+}

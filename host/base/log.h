@@ -34,6 +34,10 @@ int log_set_format(const char *format);
 bool log_enabled(enum log_level level);
 void log_write(enum log_level level, const char *msg, const struct log_field *fields);
 
+/* With more lines for people: below a pretty line, indented; a field "details" of JSON. NULL: none.
+ */
+void log_with_details(enum log_level level, const char *msg, const char *details);
+
 #define log_fields_(...) ((const struct log_field[]){__VA_ARGS__ __VA_OPT__(, ){.key = 0}})
 #define log_debug(msg, ...)                                                                        \
     (log_enabled(LOG_DEBUG) ? log_write(LOG_DEBUG, msg, log_fields_(__VA_ARGS__)) : (void)0)

@@ -26,12 +26,18 @@ static bool ends_with(const char *s, const char *end) {
     return n >= m && strcmp(s + n - m, end) == 0;
 }
 
-static bool is_wanted_file(const char *name) {
-    return ends_with(name, ".lua") && !ends_with(name, "_spec.lua");
+/* What is read into which tree. */
+struct reading {
+    struct tree *t;
+    bool specs; /* too */
+};
+
+static bool is_wanted_file(const struct reading *r, const char *name) {
+    return ends_with(name, ".lua") && (r->specs || !ends_with(name, "_spec.lua"));
 }
 
-static bool is_wanted_dir(const char *name) {
-    return strcmp(name, "spec") != 0 && strcmp(name, "migrations") != 0;
+static bool is_wanted_dir(const struct reading *r, const char *name) {
+    return (r->specs || strcmp(name, "spec") != 0) && strcmp(name, "migrations") != 0;
 }
 
 static int read_all(int fd, struct buf *out) {
@@ -69,48 +75,49 @@ static int take_file(struct tree *t, int dir, const char *name, const char *path
     return 0;
 }
 
-static int walk(struct tree *t, int fd, const char *below, int depth, struct err *err);
+static int walk(const struct reading *r, int fd, const char *below, int depth, struct err *err);
 
-static int take_dir(struct tree *t, int dir, const char *name, const char *path, int depth,
+static int take_dir(const struct reading *r, int dir, const char *name, const char *path, int depth,
                     struct err *err) {
+    const char *root = r->t->root;
     if (depth >= MAX_DEPTH)
         return err_set(err, ERR_CONFIG,
-                       "%.300s/%.300s: folders deeper than %d, or a link in a ring", t->root, path,
+                       "%.300s/%.300s: folders deeper than %d, or a link in a ring", root, path,
                        MAX_DEPTH);
     int fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0 && errno == ENOENT)
         return 0;
     if (fd < 0)
-        return err_set(err, ERR_CONFIG, "cannot read folder %.300s/%.300s: %s", t->root, path,
+        return err_set(err, ERR_CONFIG, "cannot read folder %.300s/%.300s: %s", root, path,
                        strerror(errno));
-    return walk(t, fd, path, depth + 1, err);
+    return walk(r, fd, path, depth + 1, err);
 }
 
-static int take_entry(struct tree *t, int dir, const char *name, const char *below, int depth,
-                      struct err *err) {
+static int take_entry(const struct reading *r, int dir, const char *name, const char *below,
+                      int depth, struct err *err) {
     struct stat st;
     if (name[0] == '.' || fstatat(dir, name, &st, 0) != 0) /* gone, or a link to nowhere */
         return 0;
     int rc = 0;
     char *path = xasprintf("%s%s%s", below, *below ? "/" : "", name);
-    if (S_ISDIR(st.st_mode) && is_wanted_dir(name))
-        rc = take_dir(t, dir, name, path, depth, err);
-    else if (S_ISREG(st.st_mode) && is_wanted_file(name))
-        rc = take_file(t, dir, name, path, err);
+    if (S_ISDIR(st.st_mode) && is_wanted_dir(r, name))
+        rc = take_dir(r, dir, name, path, depth, err);
+    else if (S_ISREG(st.st_mode) && is_wanted_file(r, name))
+        rc = take_file(r->t, dir, name, path, err);
     free(path);
     return rc;
 }
 
-static int walk(struct tree *t, int fd, const char *below, int depth, struct err *err) {
+static int walk(const struct reading *r, int fd, const char *below, int depth, struct err *err) {
     DIR *d = fdopendir(fd);
     if (!d) {
         close(fd);
-        return err_set(err, ERR_SYS, "cannot list %.300s/%.300s: %s", t->root, below,
+        return err_set(err, ERR_SYS, "cannot list %.300s/%.300s: %s", r->t->root, below,
                        strerror(errno));
     }
     int rc = 0;
     for (struct dirent *e; rc == 0 && (e = readdir(d));)
-        rc = take_entry(t, dirfd(d), e->d_name, below, depth, err);
+        rc = take_entry(r, dirfd(d), e->d_name, below, depth, err);
     closedir(d);
     return rc;
 }
@@ -171,18 +178,27 @@ static struct tree *tree_open(const char *dir, int *fd, struct err *err) {
     return t;
 }
 
-struct tree *tree_read(const char *dir, struct err *err) {
+static struct tree *read_files(const char *dir, bool specs, struct err *err) {
     int fd;
     struct tree *t = tree_open(dir, &fd, err);
+    struct reading r = {t, specs};
     if (!t)
         return NULL;
-    if (walk(t, fd, "", 0, err) || check_size(t, err)) {
+    if (walk(&r, fd, "", 0, err) || check_size(t, err)) {
         tree_delete(t);
         return NULL;
     }
     qsort(t->files, t->n, sizeof *t->files, by_path);
     set_version(t);
     return t;
+}
+
+struct tree *tree_read(const char *dir, struct err *err) {
+    return read_files(dir, false, err);
+}
+
+struct tree *tree_read_with_specs(const char *dir, struct err *err) {
+    return read_files(dir, true, err);
 }
 
 const struct tree_file *tree_find(const struct tree *t, const char *path) {

@@ -22,6 +22,8 @@ struct tree {
  * NULL with err when dir cannot be read or holds no Lua file (says so, and what to do).
  * Files that vanish while reading are skipped (an editor's rename). */
 struct tree *tree_read(const char *dir, struct err *err) NODISCARD;
+/* The same with what specs are made of: *_spec.lua and the folders spec/. */
+struct tree *tree_read_with_specs(const char *dir, struct err *err) NODISCARD;
 /* One file by path; NULL when it is not there. Borrowed. */
 const struct tree_file *tree_find(const struct tree *t, const char *path);
 void tree_pack(const struct tree *t, struct buf *out);

@@ -29,6 +29,7 @@ int cmd_demo(struct cli *c);
 int cmd_db_init(struct cli *c);
 int cmd_job_trigger(struct cli *c);
 int cmd_job_replay(struct cli *c);
+int cmd_job_dry_run(struct cli *c); /* job:replay --dry-run */
 int cmd_job_discard(struct cli *c);
 int cmd_job_cancel(struct cli *c);
 int cmd_check(struct cli *c);

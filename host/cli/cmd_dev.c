@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
+#include "base/configval.h"
 #include "base/jsonval.h"
 #include "base/log.h"
 #include "cli/cli.h"
+#include "ops/gate.h"
 #include "ops/services.h"
 #include "ops/supervisor.h"
 #include "pg/migrate.h"
@@ -9,9 +11,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define GATE_MS 60000
+
 struct dev {
     const struct cli *c;
     struct services *services;
+    struct gate_options gate;
 };
 
 static const char *text(const json_t *o, const char *key) {
@@ -84,6 +89,39 @@ static int migrate(const struct dev *d, struct err *err) {
     return rc;
 }
 
+/* --gate: the words of the command that runs the specs. */
+static void set_gate(struct dev *d, char **words, int64_t timeout_ms) {
+    const struct config *cfg = &d->c->cfg;
+    const char *state = cfg->state_dir ? cfg->state_dir : ".rbf";
+    int n = 0;
+    words[n++] = xstrdup("rbf");
+    words[n++] = xstrdup("test");
+    words[n++] = xasprintf("--app=%s", cfg->app_dir);
+    words[n++] = xasprintf("--state-dir=%s", state);
+    words[n++] = xasprintf("--output=%s/lua/rbf/testing/brief.lua", d->c->share);
+    words[n] = NULL;
+    d->gate = (struct gate_options){
+        .argv = words, .depends = xasprintf("%s/gate.depends", state), .timeout_ms = timeout_ms};
+}
+
+static void free_gate(struct dev *d, char **words) {
+    for (int i = 0; words[i]; i++)
+        free(words[i]);
+    free((char *)d->gate.depends);
+}
+
+static int gate_timeout(const struct cli *c, int64_t *ms, struct err *err) {
+    struct configval v = {.type = CONFIGVAL_DURATION, .min = 100, .max = 3600000};
+    const char *value = cli_flag(c, "--gate-timeout");
+    *ms = GATE_MS;
+    if (!value)
+        return 0;
+    if (configval_read(&v, "--gate-timeout", value, err))
+        return -1;
+    *ms = v.number;
+    return 0;
+}
+
 static int serve(struct dev *d) {
     struct config *cfg = (struct config *)&d->c->cfg;
     char *const worker[] = {"rbf", "worker", NULL};
@@ -101,6 +139,7 @@ static int serve(struct dev *d) {
         .shutdown_timeout_ms = cfg->shutdown_timeout_ms + 1000, /* workers say what is left */
         .watch = true,
         .patient = true,
+        .gate = d->gate.argv ? &d->gate : NULL,
         .services = d->services,
         .on_live = on_live,
         .arg = d,
@@ -111,8 +150,12 @@ static int serve(struct dev *d) {
 int cmd_dev(struct cli *c) {
     struct err err;
     struct dev d = {.c = c};
+    char *words[6] = {0};
+    int64_t gate_ms;
     if (cli_app_dir(c))
         return 1;
+    if (gate_timeout(c, &gate_ms, &err))
+        return cli_fail("%s", err.msg);
     struct services_options so = {
         .state_dir = c->cfg.state_dir,
         .app_dir = c->cfg.app_dir,
@@ -122,7 +165,10 @@ int cmd_dev(struct cli *c) {
     d.services = services_start(&so, &err);
     if (!d.services)
         return cli_fail("%s", err.msg);
+    if (cli_flag(c, "--gate") || cli_flag(c, "--gate-timeout"))
+        set_gate(&d, words, gate_ms);
     int code = serve(&d);
     services_stop(d.services);
+    free_gate(&d, words);
     return code;
 }

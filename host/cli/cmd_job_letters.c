@@ -50,6 +50,10 @@ int cmd_job_replay(struct cli *c) {
     struct letter_choice which;
     struct letter_counts n;
     struct err err;
+    if (cli_flag(c, "--dry-run"))
+        return cmd_job_dry_run(c);
+    if (cli_flag(c, "--json") || cli_flag(c, "--allow-http"))
+        return cli_fail("--json and --allow-http go with --dry-run");
     if (read_choice(c, "job:replay", &which))
         return 1;
     struct pgsync *s = open_database(c);

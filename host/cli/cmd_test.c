@@ -238,14 +238,19 @@ static int run(struct test *t, struct gen *g) {
     return code;
 }
 
+/* For lua/rbf/testing/watch.lua: who started us may have another idea. */
+static void set_pwd(void) {
+    char dir[PATH_MAX];
+    if (getcwd(dir, sizeof dir))
+        setenv("PWD", dir, 1);
+}
+
 int cmd_test(struct cli *c) {
     struct test t = {.c = c};
     struct err err;
+    set_pwd();
     if (choose_app(c))
         return 1;
-    if (cli_flag(c, "--coverage"))
-        return cli_fail(
-            "--coverage is not there yet: it needs luacov, which Debian does not package");
     if (cli_flag(c, "--watch") && !getenv("RBF_TEST_DEPENDS"))
         return test_watch(c);
     if (!strcmp(c->cfg.log_level, "info")) /* what handlers log is noise between results */

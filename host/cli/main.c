@@ -23,7 +23,9 @@ struct command {
 };
 
 static const struct command commands[] = {
-    {"dev", cmd_dev, "dev [APP_DIR]", "private PostgreSQL and NATS, watch the files, serve", ""},
+    {"dev", cmd_dev, "dev [APP_DIR]",
+     "private PostgreSQL and NATS, watch the files, serve; --gate: if specs pass",
+     "--gate --gate-timeout="},
     {"demo", cmd_demo, "demo", "a tour that ends by itself", ""},
     {"run", cmd_run, "run [APP_DIR]", "serve against DATABASE_URL and NATS_URL", ""},
     {"db:init", cmd_db_init, "db:init [--apply]", "print the host's tables as SQL, or apply them",
@@ -31,7 +33,8 @@ static const struct command commands[] = {
     {"job:trigger", cmd_job_trigger, "job:trigger QUEUE.PATH [JSON]",
      "send a request, wait, print the result; --request-id ID", "--request-id="},
     {"job:replay", cmd_job_replay, "job:replay ID | --group FP | --all",
-     "send dead letters again, by id, fingerprint or all", "--group= --all"},
+     "send dead letters again, by id, fingerprint or all; ID --dry-run tries today's code",
+     "--group= --all --dry-run --json --allow-http"},
     {"job:discard", cmd_job_discard, "job:discard ID | --group FP | --all",
      "drop dead letters, by id, fingerprint or all", "--group= --all"},
     {"job:cancel", cmd_job_cancel, "job:cancel ID",

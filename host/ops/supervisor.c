@@ -3,6 +3,7 @@
 #include "ops/supervisor.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "ops/gate.h"
 #include "ops/rollout.h"
 #include "ops/services.h"
 #include "ops/watch.h"
@@ -28,9 +29,10 @@ struct supervisor {
     struct workerproc *workers;
     struct rollout rollout;
     struct watch *watch;
-    char *changed;    /* files of the change under way, for the log */
-    char refused[13]; /* version last refused, "" when none */
-    bool dirty;       /* look at the files again when the change under way is through */
+    struct gate *gate; /* NULL: none */
+    char *changed;     /* files of the change under way, for the log */
+    char refused[13];  /* version last refused, "" when none */
+    bool dirty;        /* look at the files again when the change under way is through */
     bool ever_live, draining, had_terminal;
     int early_deaths;
     int exit_code;
@@ -56,6 +58,8 @@ static void drain(struct supervisor *s, int exit_code) {
     if (s->draining)
         return;
     s->draining = true;
+    if (s->gate)
+        gate_forget(s->gate);
     s->exit_code = exit_code;
     for (int i = 0; i < s->o->workers; i++) {
         workerproc_rest(&s->workers[i]);
@@ -65,10 +69,11 @@ static void drain(struct supervisor *s, int exit_code) {
     finish_if_idle(s);
 }
 
-static void report_failure(struct supervisor *s, const char *message) {
+/* details: more lines, for people; "" when there are none. */
+static void report_failure(struct supervisor *s, const char *message, const char *details) {
     char *text = s->ever_live ? xasprintf("reload refused, the old version serves on: %s", message)
                               : xasprintf("the app was not loaded: %s", message);
-    log_error(text);
+    log_with_details(LOG_ERROR, text, *details ? details : NULL);
     free(text);
     if (s->o->on_reload_failed)
         s->o->on_reload_failed(message, s->o->arg);
@@ -104,12 +109,19 @@ static char *list_changes(const struct tree *old, const struct tree *new) {
 static bool is_news(struct supervisor *s, const struct tree *tree, bool forced) {
     const struct generation *live = s->rollout.live;
     if (live && strcmp(live->tree->version, tree->version) == 0) {
-        if (s->refused[0] || forced)
+        bool held = s->gate && gate_forget(s->gate);
+        if (s->refused[0] || held || forced)
             log_info("the files are those of the running version", LOG_S("version", tree->version));
         s->refused[0] = '\0';
         return false;
     }
     return forced || strcmp(s->refused, tree->version) != 0;
+}
+
+/* The first generation replaces nothing, so nothing stands before it. */
+static bool may_pass(struct supervisor *s, const struct tree *tree, bool forced) {
+    const struct generation *live = s->rollout.live;
+    return !s->gate || !live || gate_let(s->gate, live->tree, tree, forced);
 }
 
 static void reload(struct supervisor *s, bool forced) {
@@ -121,10 +133,10 @@ static void reload(struct supervisor *s, bool forced) {
         return;
     struct tree *tree = tree_read(s->o->app_dir, &err);
     if (!tree) {
-        report_failure(s, err.msg);
+        report_failure(s, err.msg, "");
         return;
     }
-    if (is_news(s, tree, forced)) {
+    if (is_news(s, tree, forced) && may_pass(s, tree, forced)) {
         free(s->changed);
         s->changed = s->rollout.live ? list_changes(s->rollout.live->tree, tree) : NULL;
         if (rollout_begin(&s->rollout, tree))
@@ -134,9 +146,22 @@ static void reload(struct supervisor *s, bool forced) {
     tree_delete(tree);
 }
 
+/* The files may have changed meanwhile: they are read, and judged, again. */
+static void on_verdict(const struct gate_verdict *v, void *arg) {
+    struct supervisor *s = arg;
+    if (!v->green) {
+        report_failure(s, v->summary, v->details);
+        return;
+    }
+    log_info(v->summary, LOG_I("ms", v->ms));
+    reload(s, false);
+}
+
 static void on_live(struct rollout *r, void *arg) {
     struct supervisor *s = arg;
     bool first = !s->ever_live;
+    if (s->gate)
+        gate_live(s->gate, r->live->tree);
     s->ever_live = true;
     s->refused[0] = '\0';
     if (!first)
@@ -150,7 +175,7 @@ static void on_refused(struct rollout *r, const struct generation *g, const char
                        void *arg) {
     struct supervisor *s = arg;
     memcpy(s->refused, g->tree->version, sizeof s->refused);
-    report_failure(s, message);
+    report_failure(s, message, "");
 }
 
 /* Something was put off; can it be done now? */
@@ -229,6 +254,8 @@ static void on_chld(uv_signal_t *h, int signum) {
     struct supervisor *s = h->data;
     for (int i = 0; i < s->o->workers; i++)
         workerproc_reap(&s->workers[i]);
+    if (s->gate)
+        gate_reap(s->gate);
     if (s->o->services)
         services_tick(s->o->services);
 }
@@ -301,8 +328,12 @@ static int start(struct supervisor *s) {
     s->had_terminal = has_terminal();
     uv_timer_start(&s->tick, on_tick, TICK_MS, TICK_MS);
     /* Before the files are read, so that no save falls in between. */
-    if (s->o->watch &&
-        !(s->watch = watch_new(&s->loop, s->o->app_dir, QUIET_MS, on_files, s, &err))) {
+    if (s->o->watch && !(s->watch = watch_new(&s->loop, s->o->app_dir, s->o->gate != NULL, QUIET_MS,
+                                              on_files, s, &err))) {
+        log_error(err.msg);
+        return -1;
+    }
+    if (s->o->gate && !(s->gate = gate_new(&s->loop, s->o->gate, on_verdict, s, &err))) {
         log_error(err.msg);
         return -1;
     }
@@ -317,6 +348,7 @@ static void close_handle(uv_handle_t *h, void *arg) {
 static void stop(struct supervisor *s) {
     if (s->watch)
         watch_delete(s->watch);
+    gate_delete(s->gate);
     for (int i = 0; s->workers && i < s->o->workers; i++)
         workerproc_close(&s->workers[i]);
     uv_walk(&s->loop, close_handle, NULL);

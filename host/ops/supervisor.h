@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct gate_options;
 struct services;
 
 struct supervisor_options {
@@ -22,8 +23,9 @@ struct supervisor_options {
     char *const *worker_argv; /* with argv[0], NULL at the end: {"rbf", "worker", "--log-level", …}.
                                * Secrets go by the environment, which workers inherit. */
     int64_t shutdown_timeout_ms;
-    bool watch;                /* reload when files below app_dir change */
-    bool patient;              /* a refused first generation waits for the next save (dev) */
+    bool watch;                      /* reload when files below app_dir change */
+    bool patient;                    /* a refused first generation waits for the next save (dev) */
+    const struct gate_options *gate; /* specs before each further generation; NULL: none */
     struct services *services; /* watched over (services_tick); NULL: none. Not stopped here. */
     /* All workers serve a generation; first: since the start. describe is what a worker said of it
      * (gen_describe), borrowed. May be NULL. */

@@ -17,6 +17,7 @@ struct watch {
     char *dir;
     uv_loop_t *loop;
     uv_timer_t quiet, root_check;
+    bool specs;
     unsigned quiet_ms;
     uint64_t first_ms; /* of the changes not yet told; 0: none */
     dev_t root_dev;
@@ -71,8 +72,9 @@ static void on_event(uv_fs_event_t *e, const char *name, int events, int status)
     note_change(f->watch);
 }
 
-static bool is_left_out(const char *name) {
-    return name[0] == '.' || strcmp(name, "spec") == 0 || strcmp(name, "migrations") == 0;
+static bool is_left_out(const struct watch *w, const char *name) {
+    return name[0] == '.' || (!w->specs && strcmp(name, "spec") == 0) ||
+           strcmp(name, "migrations") == 0;
 }
 
 static bool is_folder(const char *path, const struct dirent *e) {
@@ -98,7 +100,7 @@ static int add_folders(struct watch *w, const char *path) {
     int rc = start_folder(w, path);
     DIR *d = rc == 0 ? opendir(path) : NULL;
     for (struct dirent *e; rc == 0 && d && (e = readdir(d));) {
-        if (is_left_out(e->d_name))
+        if (is_left_out(w, e->d_name))
             continue;
         char *below = xasprintf("%s/%s", path, e->d_name);
         if (is_folder(below, e) && (rc = add_folders(w, below)) == UV_ENOENT)
@@ -157,11 +159,15 @@ static void start_timer(struct watch *w, uv_timer_t *t) {
     w->open_handles++;
 }
 
-struct watch *watch_new(uv_loop_t *loop, const char *dir, unsigned quiet_ms, watch_cb cb, void *arg,
-                        struct err *err) {
+struct watch *watch_new(uv_loop_t *loop, const char *dir, bool specs, unsigned quiet_ms,
+                        watch_cb cb, void *arg, struct err *err) {
     struct watch *w = xcalloc(1, sizeof *w);
-    *w = (struct watch){
-        .dir = xstrdup(dir), .loop = loop, .quiet_ms = quiet_ms, .cb = cb, .arg = arg};
+    *w = (struct watch){.dir = xstrdup(dir),
+                        .loop = loop,
+                        .specs = specs,
+                        .quiet_ms = quiet_ms,
+                        .cb = cb,
+                        .arg = arg};
     list_init(&w->folders);
     start_timer(w, &w->quiet);
     start_timer(w, &w->root_check);

@@ -3,7 +3,8 @@
  * files, and the libraries that the app itself must not have. */
 #include "vm/vm.h"
 
-#define KEPT "rbf.unlocked" /* in the registry: { io, os, ffi = its opener } */
+/* in the registry: { io, os, ffi = its opener, dump = string.dump } */
+#define KEPT "rbf.unlocked"
 
 void api_module_keep(lua_State *L) {
     lua_newtable(L);
@@ -23,10 +24,14 @@ void api_module_keep(lua_State *L) {
     lua_getfield(L, -1, "ffi");
     lua_setfield(L, -4, "ffi");
     lua_pop(L, 2);
+    lua_getglobal(L, "string");
+    lua_getfield(L, -1, "dump");
+    lua_setfield(L, -3, "dump");
+    lua_pop(L, 1);
     lua_setfield(L, LUA_REGISTRYINDEX, KEPT);
 }
 
-/* () → { io, os, ffi } for the environment of modules, and for nobody else */
+/* () → { io, os, ffi, dump } for the environment of modules and for coverage, nobody else */
 static int l_unlocked(lua_State *L) {
     lua_getfield(L, LUA_REGISTRYINDEX, KEPT);
     return 1;

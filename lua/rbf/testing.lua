@@ -1,10 +1,6 @@
 --- require "rbf.testing": specs of handlers, on the real runtime and a real database. See
---- docs/testing.md. `rbf test` runs them.
-local here, host = pcall(require, "rbf.host")
-if not here or not host.ask then
-  error("rbf.testing works inside the host: run this spec by `rbf test`, which takes busted's flags, instead of busted", 0)
-end
-
+--- docs/testing.md. `rbf test` runs them; busted by itself those that need no database.
+local host = require "rbf.host"
 local cache = require "rbf.testing.cache"
 local clock = require "rbf.testing.clock"
 local db = require "rbf.db"
@@ -270,6 +266,7 @@ local load_keys = { commit = true }
 --- A real host of this app, with a PostgreSQL and a NATS of its own, until the setup, before_each or it
 --- that started it ends. For the few specs that want all of it: some 2 s.
 function _M.host(app)
+  if host.plain then raise "testing.host needs the host: run this spec by `rbf test`, which takes busted's flags, instead of busted" end
   if app ~= nil and type(app) ~= "string" then raise("testing.host takes the app's folder, found %s", util.describe(app)) end
   return require("rbf.testing.host").start(app or host.root, real_ask, function(kind, verb, op, options)
     local t = setmetatable({}, T)
@@ -291,6 +288,7 @@ function _M.load(app, options)
   for k in pairs(options or {}) do
     if not load_keys[k] then raise("testing.load: unknown option '%s' (there is: commit)", tostring(k)) end
   end
+  if host.plain then host.load_app() end
   return setmetatable({ commit = options and options.commit or nil }, T)
 end
 

@@ -30,6 +30,17 @@ local expected = {
   ["a matcher"] = "Expected jobs.notes.add { input = { key = (number) } } to be scheduled.",
   ["a part of the input"] = "Expected jobs.notes.add { input = {} } to be scheduled.",
   ["another header"] = 'Expected jobs.notes.add { headers = { X-From = "elsewhere" } } to be scheduled.',
+  ["another moment"] = "Expected jobs.notes.add at ",
+  ["other params"] = 'Expected jobs.notes.name.$name { params = { name = "later" } } to be scheduled.',
+  ["another id"] = 'Expected slow.flaky { id = "flaky-2" } to be scheduled.',
+  ["a key that is not there"] = "assert.scheduled: unknown key 'inptu' in what was scheduled, did you mean 'input'?",
+  ["a time that is not there"] = "assert.scheduled: unknown key 'before' in when",
+  ["nothing published"] = "Expected a message to news.notes. Nothing was published.",
+  ["a factory's row"] = 'column "nme" of relation "names" does not exist (SQLSTATE 42703)',
+  ["a reply's key"] = "t.http:reply: unknown key 'uri', did you mean 'url'?",
+  ["no duration"] = "t:advance's argument must be a duration such as { seconds = 30 }, found the number 60",
+  ["no time"] = 't:setTime takes ms since the epoch, found the string "now"',
+  ["another app"] = "specs of 'elsewhere' are run by `rbf test --app elsewhere`",
   ["scheduled after all"] = "Expected jobs.notes.add not to be scheduled.",
   ["something scheduled"] = "Expected nothing to be scheduled. Scheduled was:",
   ["nothing scheduled"] = "Expected jobs.notes.add to be scheduled. Nothing was scheduled.",
@@ -52,6 +63,22 @@ describe("rbf test", function()
     local code, out, err = rbf_test("--app", app, app .. "/spec")
     assert.equal(0, code, out .. err)
     assert.truthy(out:find "4%d successes / 0 failures / 0 errors / 0 pending", out)
+  end)
+
+  it("is quick: 500 database specs", function()
+    local folder, lines = proc.temp_dir "many", { [[local t, users = require("rbf.testing").load(), require "users"]] }
+    proc.copy_tree("handlers", folder)
+    for i = 1, host.scaled(500) do
+      lines[#lines + 1] = ([[it("%d", function()
+        assert(t:mutate(users.createUser, { input = { email = "ada@example.com", name = "Ada" } }))
+        assert.equal(1, t.db:one("SELECT count(*) AS n FROM users").n)
+      end)]]):format(i)
+    end
+    proc.write_file(folder .. "/spec/many_spec.lua", table.concat(lines, "\n"))
+    local code, out, err = rbf_test("--app", folder, folder .. "/spec/many_spec.lua")
+    assert.equal(0, code, out .. err)
+    assert.truthy(out:find(("\n%d successes / 0 failures"):format(host.scaled(500)), 1, true), out)
+    host.figures("rbf test", "%s", out:match "\n(%d+ successes[^\n]*)")
   end)
 
   it("runs the default app's example", function()
@@ -80,8 +107,8 @@ describe("rbf test", function()
     it("exits with 1", function() assert.equal(1, code) end)
 
     it("knows no other", function()
-      assert.truthy(out:find("\n0 successes / 12 failures / 8 errors", 1, true)
-        or out:find("\n0 successes / 11 failures / 9 errors", 1, true), out)
+      local failures, errors = out:match "\n0 successes / (%d+) failures / (%d+) errors"
+      assert.equal(31, failures + errors, out)
     end)
 
     it("shows none of our own frames", function()
@@ -108,6 +135,51 @@ describe("rbf test", function()
     code, out = rbf_test("--app", app, "--output=junit", app .. "/spec/pure_spec.lua")
     assert.equal(0, code)
     assert.truthy(out:find("<testcase", 1, true), out)
+  end)
+
+  it("--coverage names the lines of functions that did not run", function()
+    local folder = proc.temp_dir "covered"
+    proc.copy_tree("handlers", folder)
+    proc.write_file(folder .. "/sums.lua", [[
+local function sign(n)
+  if n < 0 then
+    return -1
+  end
+  if n == 0 then
+    return 0
+  else
+    return 1
+  end
+end
+
+local function never()
+  local a = 1
+  return a
+end
+
+local function once(n)
+  for _ = 1, 3 do
+    n = n + 1
+  end
+  return n
+end
+
+return { sign = sign, never = never, once = once }]])
+    proc.write_file(folder .. "/spec/sums_spec.lua", [[
+      local sums = require "sums"
+      it("adds", function() assert.equal(4, sums.once(1)) end)
+      it("knows zero, in a coroutine", function() assert.equal(0, coroutine.wrap(sums.sign)(0)) end)]])
+    local code, out, err = rbf_test("--app", folder, "--coverage", "-o", "TAP", folder)
+    assert.equal(0, code, out .. err)
+    assert.truthy(out:find("1..9\n", 1, true), out)
+    assert.truthy(err:find("\n   60 %  sums.lua  not run: 3, 8-14\n", 1, true), err)
+    assert.truthy(err:find("\n   83 %  users.lua  not run: 28\n", 1, true), err)
+    assert.truthy(err:find "Coverage of the lines in functions: %d+ %%\n", err)
+    -- what the watchdog stops ends nothing
+    code, out, err = rbf_test("--app", app, "--coverage", app .. "/spec/run_spec.lua")
+    assert.equal(0, code, out .. err)
+    assert.is_nil(err:find("141", 1, true), err)
+    assert.truthy(err:find(" notes.lua  not run: ", 1, true), err)
   end)
 
   it("uses a database of its own on the server of DATABASE_URL, and drops it", function()
@@ -154,6 +226,44 @@ describe("rbf test", function()
     local code, _, err = rbf_test "nowhere_spec.lua"
     assert.equal(1, code)
     assert.equal("rbf: nowhere_spec.lua is not there: name spec files or folders\n", err)
+  end)
+
+  describe("left out, busted by itself", function()
+    local function busted(...)
+      return proc.run { "busted", "--lua=luajit", "-o", "plainTerminal", "--lpath=lua/?.lua", "--lpath=lua/?/init.lua", ... }
+    end
+
+    it("runs specs that need no database", function()
+      local code, out = busted(app .. "/spec/pure_spec.lua")
+      assert.equal(0, code, out)
+      assert.truthy(out:find("3 successes / 0 failures / 0 errors / 0 pending", 1, true), out)
+    end)
+
+    it("has the app's files, its own globals and JSON for several spec files, and no host", function()
+      local folder = proc.temp_dir "plain"
+      proc.copy_tree("handlers", folder)
+      proc.write_file(folder .. "/writes.lua", "return function() leaked = 1 end")
+      proc.write_file(folder .. "/spec/one_spec.lua", [[
+        local rbf = require "rbf"
+        local users, writes = require "users", require "writes"
+        it("checks schemas", function()
+          local result = users.createUser.input:safeParse { email = "nobody", name = "Ada" }
+          assert.is_false(result.success)
+          assert.same({ "email" }, result.error.issues[1].path)
+          assert.equal('{"a":[],"b":1234567890123456}', rbf.json.encode { a = rbf.array {}, b = 1234567890123456 })
+        end)
+        it("keeps handlers from globals", function() assert.error_matches(writes, "global 'leaked' is not allowed") end)
+        it("has no host", function() rbf.sleep { ms = 1 } end)]])
+      proc.write_file(folder .. "/spec/two_spec.lua", [[
+        local t, users = require("rbf.testing").load(), require "users"
+        it("has them, too", function() assert.is_table(users.createUser) end)
+        it("has no database", function() t:mutate "jobs.users.create" end)]])
+      local code, out = busted(folder .. "/spec/one_spec.lua", folder .. "/spec/two_spec.lua")
+      assert.equal(1, code, out)
+      assert.truthy(out:find("3 successes / 0 failures / 2 errors / 0 pending", 1, true), out)
+      assert.truthy(out:find("/one_spec.lua:10: there is no host here to answer (ask): run this spec by `rbf test`", 1, true), out)
+      assert.truthy(out:find("/two_spec.lua:3: this needs the database: run this spec by `rbf test`", 1, true), out)
+    end)
   end)
 
   it("says how to run a spec that busted itself was given", function()

@@ -1,10 +1,11 @@
---- Lets lua/rbf run under plain busted: what the C host gives it, as far as definitions and schemas
---- need it. Each spec file begins with `local rbf = require("spec.rbf.fakehost")()`.
-local cjson = require "cjson"
-
+--- Lets lua/rbf run under plain busted: what it has for that itself (lua/rbf/host.lua), with places in
+--- these specs, and crons that can be refused. Each spec file begins with
+--- `local rbf = require("spec.rbf.fakehost")()`.
 package.path = "lua/?.lua;lua/?/init.lua;" .. package.path
 
-local host = { null = cjson.null, array_mt = {}, yield_tag = {}, root = "." }
+local host = dofile "lua/rbf/host.lua"
+
+host.root = "."
 
 function host.here()
   for level = 2, math.huge do
@@ -16,42 +17,12 @@ function host.here()
   end
 end
 
-function host.check_path(path)
-  for token in (path .. "."):gmatch "([^.]*)%." do
-    if not token:find "^%$?[%w_-]+$" then return nil, ("path '%s' has a bad token '%s'"):format(path, token) end
-  end
-  return true
-end
-
-function host.check_subject(subject)
-  if subject:find "[%s*>]" then return nil, ("subject '%s' has a wildcard or white space"):format(subject) end
-  return true
-end
-
-function host.encode(v)
-  local ok, text = pcall(cjson.encode, v)
-  if ok then return text end
-  return nil, text
-end
-
 -- What makes specs and zones good is tested in C.
 function host.check_cron(spec, tz)
   if spec == "bad" then return nil, "cron 'bad' has 1 fields" end
   if not tz:find "^%u" then return nil, ("no time zone '%s'"):format(tz) end
   return true
 end
-
-function host.subject(queue, path, params)
-  local missing
-  local text = path:gsub("%$([%w_]+)", function(name)
-    missing = missing or not params[name] and name
-    return params[name]
-  end)
-  if missing then return nil, ("parameter '%s' of path '%s' is missing"):format(missing, path) end
-  return queue .. "." .. text
-end
-
-function host.decode(text) return cjson.decode("[" .. text .. "]")[1] end
 
 --- The framework, loaded afresh: nothing of another spec's definitions is left.
 return function()

@@ -138,7 +138,7 @@ describe("lua/rbf/meta", function()
       phase = function() end, main = function() return 1 end, finish = function() return true end,
       in_main = function() return true end,
     }
-    for name, f in pairs(stubs) do host[name] = host[name] or f end
+    for name, f in pairs(stubs) do host[name] = rawget(host, name) or f end
     local app = rbf.defineBackend { queues = { meta = {} } }
     check("rbf.App", app)
     local requests, wanted = {}, { mutation = "rbf.MutationRequest", query = "rbf.QueryRequest" }

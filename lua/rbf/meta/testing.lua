@@ -38,10 +38,11 @@ function TestHost:mutate(op, options) end
 ---@return any result, rbf.TestFailure? err
 function TestHost:query(op, options) end
 
---- Calls fn until it gives something true, and gives that; an error after 10 s.
+--- Calls fn until it gives something true, and gives that; an error after 10 s, or ms.
 ---@param fn fun(): any
+---@param ms? integer
 ---@return any
-function TestHost:eventually(fn) end
+function TestHost:eventually(fn, ms) end
 
 --- Ends it now.
 function TestHost:stop() end

@@ -86,8 +86,9 @@ function Host:mutate(op, options) return send(self, "mutation", "mutate", op, op
 
 function Host:query(op, options) return send(self, "query", "query", op, options) end
 
-function Host:eventually(fn)
-  return await(self, fn, EVENTUALLY_MS) or raise("h:eventually: nothing true within %d s", EVENTUALLY_MS / 1000)
+function Host:eventually(fn, ms)
+  ms = ms or EVENTUALLY_MS
+  return await(self, fn, ms) or raise("h:eventually: nothing true within %d ms", ms)
 end
 
 function Host:stop()

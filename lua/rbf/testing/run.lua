@@ -1,6 +1,6 @@
 --- One operation in the spec's transaction, as a host would run it.
 local host = require "rbf.host"
-local errors = require "rbf.errors"
+local failures = require "rbf.testing.failure"
 local http = require "rbf.testing.http"
 local queue = require "rbf.testing.queue"
 local raise = require("rbf.testing.blame").raise
@@ -9,41 +9,6 @@ local session = require "rbf.testing.session"
 local _M = {}
 
 local MAX_CONFLICTS = 10
-
---- What t:mutate gives as its second value.
-local Failure = { __name = "rbf.testing.failure" }
-Failure.__index = Failure
-
-function Failure:__tostring()
-  local text = ("%d %s: %s"):format(self.status, self.code, self.message)
-  if self.internal and self.status >= 500 then text = text .. "\n" .. self.internal end
-  if self.traceback and self.status >= 500 then text = text .. "\n  " .. self.traceback:gsub("\n", "\n  ") end
-  return text
-end
-
-local function failure(fields) return setmetatable(fields, Failure) end
-
---- Errors of the last flight, which the framework never saw.
-local function of_sql(message, sqlstate)
-  local found = errors.classify(errors.sql(message, sqlstate))
-  return failure {
-    kind = "sql", status = found.status, code = found.code, message = found.message, internal = message,
-    sqlstate = sqlstate,
-  }
-end
-
-local function of_answer(status, body, kind, internal, traceback, sqlstate, retry_ms)
-  local e = host.decode(body)
-  sqlstate = sqlstate ~= "" and sqlstate or nil
-  if kind == "sql" and status == 500 then -- the handler had swallowed it
-    local known = of_sql(internal, sqlstate)
-    status, e.code, e.message = known.status, known.code, known.message
-  end
-  return failure {
-    kind = kind, status = status, code = e.code, message = e.message, issues = e.issues,
-    internal = internal, traceback = traceback, sqlstate = sqlstate, retry_ms = retry_ms,
-  }
-end
 
 local begin_query = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 local begin_mutation = "BEGIN ISOLATION LEVEL SERIALIZABLE"
@@ -123,7 +88,7 @@ local function run_once(op, request, commit)
     local done, message, sqlstate = finish(op, commit, b)
     if not done then
       queue.back(mark)
-      return false, of_sql(message, sqlstate), sqlstate == "40001" or sqlstate == "40P01"
+      return false, failures.of_sql(message, sqlstate), sqlstate == "40001" or sqlstate == "40P01"
     end
     if op.type == "mutation" then queue.take(host.decode(a), request) end
     return true, host.decode(body)
@@ -132,7 +97,7 @@ local function run_once(op, request, commit)
   queue.back(mark)
   if word == "unknown" then raise("no operation has the subject '%s'", request.subject) end
   if word == "conflict" then return false, nil, true end
-  return false, of_answer(status, body, a, b, c, d, e)
+  return false, failures.of_answer(status, body, a, b, c, d, e)
 end
 
 --- true and the result, or false and the failure. request: { subject, input and headers as JSON, id,
@@ -146,7 +111,7 @@ function _M.run(op, request, commit)
     if why then error(why, 0) end
     if not again then return ok, value end
   end
-  return false, failure {
+  return false, failures.new {
     kind = "error", status = 500, code = "CONCURRENCY_CONFLICT", message = "too many concurrent changes of the same rows",
     internal = "serialization failure, 10 times in a row",
   }

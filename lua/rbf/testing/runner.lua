@@ -1,6 +1,7 @@
 --- `rbf test`: busted inside the host. Specs are plain Lua programs in the app's own state: they see
 --- the app's files (require "users"), everything of Lua, and rbf.testing.
 local host = require "rbf.host"
+local coverage = require "rbf.testing.coverage"
 local loader = require "rbf.loader"
 local sandbox = require "rbf.sandbox"
 local watch = require "rbf.testing.watch"
@@ -112,6 +113,7 @@ local function wrap_executor(core, session, executor, is_test)
     end
     if element.descriptor == "file" then watch.begin(element.name) end
     session.enter(element.name)
+    coverage.look()
     local ok, why = pcall(executor, element)
     session.leave()
     if not ok then error(why, 0) end
@@ -144,6 +146,13 @@ local function prepare(root)
   package.loaded.io, package.loaded.os, package.loaded.debug = io, os, debug
 end
 
+--- Is this flag among the arguments? Busted does not see it.
+local function take(args, flag)
+  for i, word in ipairs(args) do
+    if word == flag then return table.remove(args, i) end
+  end
+end
+
 local missing = "rbf test runs specs with busted, which is not installed: apt-get install lua-busted"
 
 --- args: busted's own. Ends with its exit code.
@@ -158,6 +167,7 @@ return function(_, _, args)
   local session = real_require "rbf.testing.session"
   real_require "rbf.testing"
   package.loaded["busted.core"] = function() return adapt(core(), session) end
+  if take(args, "--coverage") then coverage.start() end
   local ended = {}
   os.exit = function(code) error(setmetatable({ code = code }, ended), 0) end -- luacheck: ignore
   arg = { [0] = "rbf test", unpack(watch.chosen(args) or args) } -- luacheck: ignore
@@ -165,6 +175,7 @@ return function(_, _, args)
   local ok, e = pcall(run)
   session.close()
   watch.finish()
+  coverage.report()
   if not ok and getmetatable(e) ~= ended then error(e, 0) end
   local code = not ok and e.code or 0
   if code == true then code = 0 elseif code == false then code = 1 end

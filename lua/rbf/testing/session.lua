@@ -106,6 +106,9 @@ end
 
 --- From here to the end of this level the database is there. commit: with real commits.
 function _M.use(commit)
+  if host.plain then
+    require("rbf.testing.blame").raise "this needs the database: run this spec by `rbf test`, which takes busted's flags, instead of busted"
+  end
   local level, outer = top(), holder()
   if level == base then
     error("the database is there inside of setup, before_each and it: not while the spec file loads", 0)

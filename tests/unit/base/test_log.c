@@ -73,6 +73,27 @@ static void pretty_lines_cannot_be_forged(void **state) {
     buf_free(&out);
 }
 
+static void details_stand_below(void **state) {
+    struct buf out = {0};
+    const char *details = "a.lua:1: red\n\033[31m03:04:05.678 info  fake\n";
+    log_set_format("pretty");
+    capture();
+    log_with_details(LOG_ERROR, "refused", details);
+    log_with_details(LOG_ERROR, "again", NULL);
+    log_with_details(LOG_DEBUG, "hidden", details);
+    captured(&out);
+    assert_non_null(strstr(out.p, " error refused\n  a.lua:1: red\n   [31m03:04:05.678 info"));
+    assert_string_equal(strstr(out.p, "fake\n") + 17, " error again\n");
+    buf_free(&out);
+    log_set_format("json");
+    capture();
+    log_with_details(LOG_ERROR, "refused", details);
+    captured(&out);
+    assert_ptr_equal(strchr(out.p, '\n'), out.p + out.len - 1);
+    assert_non_null(strstr(out.p, "\"details\":\"a.lua:1: red\\n"));
+    buf_free(&out);
+}
+
 static int evaluated;
 
 static int count_me(void) {
@@ -103,6 +124,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(json_lines_are_json),
         cmocka_unit_test(pretty_lines_cannot_be_forged),
+        cmocka_unit_test(details_stand_below),
         cmocka_unit_test(levels_filter),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

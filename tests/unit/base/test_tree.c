@@ -71,6 +71,13 @@ static void finds_lua_files(void **state) {
     assert_null(tree_find(t, "users"));
     assert_true(t->root[0] == '/');
     tree_delete(t);
+    struct err e = {0};
+    t = tree_read_with_specs(dir, &e);
+    assert_non_null(t);
+    assert_int_equal(t->n, 6);
+    assert_string_equal(t->files[2].path, "mail/spec/a.lua");
+    assert_string_equal(t->files[5].path, "users_spec.lua");
+    tree_delete(t);
 }
 
 static void version_follows_content(void **state) {

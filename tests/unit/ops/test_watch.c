@@ -22,6 +22,7 @@ static char folder[64];
 static uv_loop_t loop;
 static struct watch *watching;
 static int calls;
+static bool with_specs;
 
 static void on_change(void *arg) {
     calls++;
@@ -41,10 +42,17 @@ static int set_up(void **state) {
     shell("mkdir -p app/mail && echo 1 > app/a.lua && echo 1 > app/mail/b.lua");
     char *app = xasprintf("%s/app", folder);
     uv_loop_init(&loop);
-    watching = watch_new(&loop, app, QUIET_MS, on_change, NULL, &err);
+    watching = watch_new(&loop, app, with_specs, QUIET_MS, on_change, NULL, &err);
     free(app);
     calls = 0;
     return watching ? 0 : -1;
+}
+
+static int set_up_with_specs(void **state) {
+    with_specs = true;
+    int rc = set_up(state);
+    with_specs = false;
+    return rc;
 }
 
 static int tear_down(void **state) {
@@ -136,9 +144,24 @@ static void test_constant_changes_do_not_starve(void **state) {
     assert_in_range(calls, 1, 3);
 }
 
+static void test_specs_only_when_asked(void **state) {
+    shell("mkdir app/spec && echo 1 > app/spec/a_spec.lua");
+    expect_one_call();
+    shell("echo 2 > app/spec/a_spec.lua");
+    expect_one_call();
+}
+
+static void test_no_specs(void **state) {
+    shell("mkdir app/spec");
+    expect_one_call();
+    shell("echo 2 > app/spec/a_spec.lua");
+    run_for(3 * QUIET_MS);
+    assert_int_equal(calls, 0);
+}
+
 static void test_missing_folder(void **state) {
     struct err err = {0};
-    assert_null(watch_new(&loop, "/nonexistent/app", QUIET_MS, on_change, NULL, &err));
+    assert_null(watch_new(&loop, "/nonexistent/app", false, QUIET_MS, on_change, NULL, &err));
     assert_non_null(strstr(err.msg, "/nonexistent/app"));
 }
 
@@ -146,6 +169,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_quiet_without_changes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_edit, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_specs_only_when_asked, set_up_with_specs, tear_down),
+        cmocka_unit_test_setup_teardown(test_no_specs, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_rename_over_save, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_new_subfolder, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_removed_and_made_again, set_up, tear_down),

@@ -17,6 +17,10 @@ describe("a real host", function()
     h:eventually(function() return select(2, h:mutate(notes.name, { params = { name = "now" } })) end)
   end)
 
+  it("says what never became true", function()
+    assert.error_matches(function() h:eventually(function() end, 100) end, "h:eventually: nothing true within 100 ms")
+  end)
+
   it("answers queries", function()
     assert.same({ user = "me" }, h:query(notes.mine, { headers = { Authorization = "Bearer secret" } }))
     assert.equal(401, select(2, h:query(notes.mine)).status)

@@ -1,0 +1,1 @@
+return function(what) return what.price.amount end
