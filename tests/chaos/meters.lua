@@ -8,8 +8,8 @@ local _M = {}
 -- noise anyway.
 local TOLERANCE = {
   rss = { share = .05, noise = 1024 }, -- KiB of one process
-  fds = { share = 0, noise = 3 }, -- of one process
-  connections = { share = 0, noise = 2 },
+  fds = { share = 0, noise = 1 }, -- of one process
+  connections = { share = 0, noise = 1 },
   rows = { share = .25, noise = 300 },
   bytes = { share = .25, noise = 2097152 },
 }
