@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "base/failpoint.h"
 #include "base/jsonval.h"
 #include "core/hook.h"
 #include "core/settle.h"
@@ -66,6 +67,7 @@ void tx_stored(struct tx *tx, const struct pgres *r) {
     const char *input = pgres_value(r, 0, 4, &len);
     bool same = !strcmp(path, t->path) && jsonval_same_text(input, len, t->msg->data, t->msg->len);
     t->h->stats.duplicates += same;
+    (void)FAILPOINT("tx.duplicate");
     t->outcome = same ? "duplicate" : NULL;
     if (!same) {
         settle_refuse(tx_take_only(tx), 409, "REQUEST_ID_CONFLICT",

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "pg/migrate.h"
+#include "base/clock.h"
 #include "base/id.h"
 #include "base/log.h"
 #include "pg/pgparams.h"
@@ -379,6 +380,16 @@ static int check_server(struct pgsync *s, const struct files *files, struct err 
     return rc;
 }
 
+/* What is due is asked from the first message on. */
+static int learn_time(struct pgsync *s, struct err *err) {
+    struct pgres *r = pgsync_query(
+        s, "SELECT (EXTRACT(EPOCH FROM clock_timestamp()) * 1000)::bigint", 0, NULL, err);
+    if (r)
+        clock_set_db(strtoll(pgres_value(r, 0, 0, NULL), NULL, 10));
+    pgsync_free(r);
+    return r ? 0 : -1;
+}
+
 int migrate_check(const char *url, const char *dir, struct err *err) {
     struct files files;
     if (files_read(&files, dir, err) != 0)
@@ -386,7 +397,7 @@ int migrate_check(const char *url, const char *dir, struct err *err) {
     if (files.n == 0)
         return err_set(err, ERR_CONFIG, "no .sql files in %s: is the installation complete?", dir);
     struct pgsync *s = pgsync_open(url, err);
-    int rc = s ? check_server(s, &files, err) : -1;
+    int rc = s && check_server(s, &files, err) == 0 ? learn_time(s, err) : -1;
     pgsync_close(s);
     files_free(&files);
     return rc;

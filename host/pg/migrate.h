@@ -33,6 +33,7 @@ struct migrate_list {
 int migrate_list(const char *url, const struct migrate_list *l, struct err *err);
 /* Appends all of dir's .sql files, for `rbf db:init` without --apply. */
 int migrate_print(const char *dir, struct buf *out, struct err *err);
-/* Checks that the host's tables are there and new enough; -1 with err that names the cure. */
+/* Checks that the host's tables are there and new enough; -1 with err that names the cure. Learns
+ * what time it is there (clock_db_ms). */
 int migrate_check(const char *url, const char *dir, struct err *err);
 #endif

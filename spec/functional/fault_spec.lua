@@ -25,6 +25,7 @@ local points = {
   ["sweeper.found"] = { "kill#3", "delay=20" },
   ["sweeper.published"] = { "kill#3" },
   ["settle.before_write"] = { "kill#2" },
+  ["dead.before_write"] = { "kill#4" },
   ["settle.written"] = { "kill#4" },
 }
 
