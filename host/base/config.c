@@ -45,6 +45,10 @@ static const struct row rows[] = {
      "LEVEL", "debug, info, warn or error"},
     {"logFormat", "log-format", "RBF_LOG_FORMAT", CONFIGVAL_FORMAT, AT(log_format), NULL, 0, 0,
      false, "FORMAT", "json or pretty; pretty on a terminal"},
+    {"logSample", "log-sample", "RBF_LOG_SAMPLE", CONFIGVAL_INT, AT(log_sample), "1", 0, 1000000000,
+     false, "N", "log one in N of the requests that went well; 0 for none"},
+    {"logRedact", "log-redact", "RBF_LOG_REDACT", CONFIGVAL_TEXT, AT(log_redact), NULL, 0, 0, false,
+     "A,B", "keys whose values logs do not show, besides password, token …"},
     {"stateDir", "state-dir", "RBF_STATE_DIR", CONFIGVAL_TEXT, AT(state_dir), NULL, 0, 0, false,
      "DIR", "where rbf dev keeps its servers' data"},
     {"replyPrefixes", "reply-prefixes", "RBF_REPLY_PREFIXES", CONFIGVAL_PREFIXES,
@@ -388,6 +392,17 @@ void config_help(struct buf *out) {
                  row->flag, row->value ? " " : "", row->value ? row->value : "");
         buf_printf(out, "  %-24s %s (%s%s%s)\n", left, row->help, row->env,
                    row->preset && *row->preset ? "; " : "", row->preset ? row->preset : "");
+    }
+}
+
+void config_flags(struct buf *out) {
+    for (size_t i = 0; i < N_ROWS; i++) {
+        const struct row *row = &rows[i];
+        const char *space = out->len && out->p[out->len - 1] != ' ' ? " " : "";
+        if (row->flag)
+            buf_printf(out, "%s--%s", space, row->flag);
+        if (row->flag && row->type == CONFIGVAL_BOOL)
+            buf_printf(out, " --no-%s", row->flag);
     }
 }
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* log - one line an event on standard error, JSON or (on a terminal, or when asked) pretty.
- * Each line is one write(2). Any thread. Invalid UTF-8 in values is replaced, never passed on.
+ * Each line is one write(2). Any thread. Invalid UTF-8 in values is replaced, never passed on, and
+ * secrets are hidden (secrets.h): values under such keys of handlers, also within LOG_JSON, and
+ * what looks like one in texts. msg is the host's own or the user's words, and goes out as it is.
  *
  *     log_info("worker ready", LOG_S("version", v), LOG_I("operations", n));
  *   → {"time":"2026-01-02T03:04:05.678Z","level":"info","msg":"worker ready","pid":7,"version":"…"}
@@ -15,6 +17,8 @@ enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 struct log_field {
     const char *key; /* NULL ends the list */
     enum { LOG_STRING, LOG_INT, LOG_FLOAT, LOG_BOOL, LOG_JSON } type;
+    bool
+        foreign; /* the key is not of the host's own choice: it tells whether its value is secret */
     union {
         const char *s; /* LOG_STRING: NULL leaves the field out; LOG_JSON: text, taken verbatim */
         int64_t i;

@@ -33,6 +33,7 @@ int bus_connect(struct bus *b, const struct bus_options *o, struct err *err) NOD
 
 /* bus_msg.c */
 struct bus_msg *bus_msg_from(natsMsg *inner); /* takes it */
+void bus_msg_free_inner(natsMsg *inner);      /* in this thread; NULL is none */
 /* Bytes on the wire besides the payload; 0 for none. */
 size_t bus_headers_len(const struct hdrs *h);
 int bus_check(size_t max_payload, const char *subject, const char *reply, const struct hdrs *h,

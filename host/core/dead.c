@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/dead.h"
+#include "base/failpoint.h"
 #include "base/id.h"
 #include "base/jsonval.h"
 #include <ctype.h>
@@ -129,6 +130,7 @@ void dead_tell(const struct task *t, const struct death *d) {
 void dead_add(struct pgconn *c, const struct task *t, const struct death *d) {
     struct buf name = {0}, headers = {0}, payload = {0}, seen = {0};
     char id[ID_TEXT], print[13], attempts[12];
+    (void)FAILPOINT("dead.before_write");
     task_message_name(t, &name);
     id_v5(name.p, name.len, id);
     fingerprint(d, print);

@@ -5,20 +5,23 @@
 #include "bus/stream.h"
 #include "core/after.h"
 #include "core/alone.h"
+#include "core/queuespec.h"
 #include "core/task.h"
 #include <stdlib.h>
 #include <string.h>
 
 #define ENSURE_AGAIN_MS 1000
+#define GROUPS_IN_HAND 8
 #define SAY_EACH 30 /* refusals */
 
 struct queue {
     struct list node; /* in intake.queues */
     struct intake *in;
     char *name, *stream, *consumer, *subjects, *description;
-    int64_t ack_wait_ms, concurrency;
+    int64_t ack_wait_ms, concurrency, group;
     int64_t limit; /* that its open pulls were made for; 0: none were */
     int in_hand;
+    int ended, pace;      /* since the last tick; in a tick, lately */
     bool ensuring, stale; /* an ensure is under way; its spec has changed since */
     bool live;            /* of the live generation */
     bool ready;           /* stream and consumer are there */
@@ -48,16 +51,25 @@ int64_t queue_ack_wait_ms(const struct queue *q) {
 
 /* --- how much --- */
 
-static int64_t limit_of(const struct queue *q) {
-    int64_t most = 2 * q->in->h->cfg->connections;
-    return q->concurrency && q->concurrency < most ? q->concurrency : most;
+static int64_t least(int64_t a, int64_t b) {
+    return a < b ? a : b;
 }
 
-/* Twice the connections, so that the next message is there when one ends; each queue for itself, so
- * that a slow one does not starve the others. */
+/* At any time: twice the connections, so that the next message is there when one ends, or enough
+ * for groups on a few of them. */
+static int64_t limit_of(const struct queue *q) {
+    int64_t pairs = 2 * q->in->h->cfg->connections, groups = GROUPS_IN_HAND * q->group;
+    int64_t most = pairs > groups ? pairs : groups;
+    return q->concurrency ? least(q->concurrency, most) : most;
+}
+
+/* Beyond twice the connections only what the queue ends within two ticks: never many that would
+ * wait here while other hosts are idle. Each queue for itself, so that a slow one does not starve
+ * the others. */
 static int room(const struct queue *q) {
     const struct host *h = q->in->h;
-    int64_t most = limit_of(q);
+    int64_t pairs = 2 * h->cfg->connections, soon = 2 * (int64_t)q->pace;
+    int64_t most = least(pairs > soon ? pairs : soon, limit_of(q));
     if (h->draining || !q->live || !pgpool_up(h->pool) || alone_wanted(h->alone))
         return 0;
     return most > q->in_hand ? (int)most - q->in_hand : 0;
@@ -70,7 +82,17 @@ static void refresh(struct queue *q) {
 
 void queue_task_ended(struct queue *q) {
     q->in_hand--;
+    q->ended++;
     refresh(q);
+}
+
+void intake_tick(struct intake *in) {
+    list_each(&in->queues, it) {
+        struct queue *q = container_of(it, struct queue, node);
+        q->pace = q->ended > q->pace / 2 ? q->ended : q->pace / 2;
+        q->ended = 0;
+        refresh(q);
+    }
 }
 
 void intake_refresh(struct intake *in) {
@@ -188,15 +210,6 @@ static void ensure(struct queue *q) {
 
 /* --- queues from the generation --- */
 
-/* NATS names take no dots: "test.a." and "jobs" give "test_a_jobs". */
-static char *default_stream(const struct host *h, const char *name) {
-    char *s = xasprintf("%s%s", h->cfg->subject_prefix, name);
-    for (char *p = s; *p; p++)
-        if (*p == '.')
-            *p = '_';
-    return s;
-}
-
 static struct queue *find(struct intake *in, const char *stream, const char *subjects) {
     list_each(&in->queues, it) {
         struct queue *q = container_of(it, struct queue, node);
@@ -209,14 +222,14 @@ static struct queue *find(struct intake *in, const char *stream, const char *sub
 static void fill_spec(struct queue *q, const struct gen_queue *g) {
     q->ack_wait_ms = g->ack_wait_ms;
     q->concurrency = g->concurrency;
+    q->group = g->group;
     q->spec = (struct stream_spec){
         .stream = q->stream,
         .consumer = q->consumer,
         .subjects = q->subjects,
         .description = q->description,
         .ack_wait_ms = q->ack_wait_ms,
-        /* far above what workers hold: the server must never stop delivering because of it */
-        .max_ack_pending = 10000,
+        .max_ack_pending = QUEUESPEC_MAX_ACK_PENDING,
         .replicas = g->replicas > 0 ? g->replicas : 1,
     };
 }
@@ -235,7 +248,7 @@ static void take_names(struct queue *q, const struct gen_queue *g) {
 /* Borrows nothing of g: generations go, queues stay. */
 static struct queue *queue_for(struct intake *in, const struct gen_queue *g, bool *changed) {
     const struct host *h = in->h;
-    char *stream = g->stream ? xstrdup(g->stream) : default_stream(h, g->name);
+    char *stream = queuespec_stream(h->cfg, g);
     char *subjects = xasprintf("%s%s.>", h->cfg->subject_prefix, g->subject);
     struct queue *q = find(in, stream, subjects);
     *changed = !q || q->ack_wait_ms != g->ack_wait_ms || !q->ready ||
@@ -313,8 +326,7 @@ char **intake_streams(const struct intake *in) {
     n = 0;
     list_each(&in->queues, it) names[n++] = xstrdup(container_of(it, struct queue, node)->stream);
     for (int i = 0; i < g->n_queues; i++)
-        names[n++] = g->queues[i].stream ? xstrdup(g->queues[i].stream)
-                                         : default_stream(in->h, g->queues[i].name);
+        names[n++] = queuespec_stream(in->h->cfg, &g->queues[i]);
     return names;
 }
 

@@ -151,12 +151,13 @@ int letters_replay(struct pgsync *s, const char *ns, const struct letter_choice 
     if (cursor_init(&at, s, err))
         return -1;
     while ((rc = replay_next(s, params, &at, out, err)) == 1)
-        ;
+        if (which->step)
+            which->step(which->arg);
     cursor_free(&at);
     return rc;
 }
 
-/* ---- discard, cancel ---- */
+/* ---- count, discard, cancel ---- */
 
 static int counted(struct pgsync *s, const char *sql, const char *const params[3], int64_t *n,
                    struct err *err) {
@@ -166,6 +167,13 @@ static int counted(struct pgsync *s, const char *sql, const char *const params[3
     *n = atoll(pgres_value(r, 0, 0, NULL));
     pgsync_free(r);
     return 0;
+}
+
+int letters_count(struct pgsync *s, const char *ns, const struct letter_choice *which, int64_t *n,
+                  struct err *err) {
+    const char *params[3];
+    return counted(s, "SELECT count(*) FROM rbf_dead_letters WHERE " CHOSEN,
+                   choice(ns, which, params), n, err);
 }
 
 int letters_discard(struct pgsync *s, const char *ns, const struct letter_choice *which,

@@ -10,6 +10,7 @@
 #include "core/results.h"
 #include "core/retry.h"
 #include "core/sweeper.h"
+#include "core/tasklog.h"
 #include "core/tx.h"
 #include <inttypes.h>
 #include <stdio.h>
@@ -77,17 +78,29 @@ static void start_over(struct verdict *v, void (*how)(struct task *t)) {
 
 /* --- the end: durable by now --- */
 
+/* Delayed: by its Target-At, not for another attempt. */
 static void log_verdict(const struct verdict *v) {
-    const struct task *t = v->t;
-    const char *what = v->letter ? "dead letter" : v->park_until ? "will be tried again" : NULL;
-    if (!what || (v->quiet && !v->letter))
-        return;
-    log_often(v->letter ? LOG_ERROR : LOG_WARN, what,
-              log_fields_(LOG_S("subject", t->path), LOG_S("request_id", t->env.id),
-                          LOG_I("attempt", t->env.attempt), LOG_I("status", v->status),
-                          LOG_S("code", v->code),
-                          LOG_S("error", v->internal ? v->internal : v->message),
-                          LOG_S("traceback", v->traceback)));
+    bool delayed = v->park_until && v->status == 200;
+    const char *outcome = v->letter          ? "dead"
+                          : delayed          ? "delayed"
+                          : v->park_until    ? "retry"
+                          : v->result        ? "failed"
+                          : v->status == 410 ? "expired"
+                                             : "refused";
+    const char *msg = v->letter ? "dead letter" : v->park_until ? "will be tried again" : outcome;
+    tasklog_end(v->t, &(struct tasklog_end){
+                          .level = v->letter                   ? LOG_ERROR
+                                   : v->quiet && !delayed      ? LOG_DEBUG
+                                   : v->park_until && !delayed ? LOG_WARN
+                                                               : LOG_INFO,
+                          .msg = delayed ? outcome : msg,
+                          .outcome = outcome,
+                          .status = delayed ? 0 : v->status,
+                          .code = delayed ? NULL : v->code,
+                          .error = v->internal ? v->internal : v->message,
+                          .traceback = v->traceback,
+                          .retry_at = v->park_until,
+                      });
 }
 
 static struct death death_of(const struct verdict *v) {
@@ -373,6 +386,7 @@ void settle_failure(struct task *t, struct pgconn *conn, const struct failure *f
     int status;
     v->t = t;
     v->conn = conn;
+    v->look = !conn;
     take_failure(v, f);
     if (f->kind == FAIL_SQL && sql_is_permanent(f->sqlstate, &status) && !t->sql_rerun) {
         t->sql_rerun = true; /* a race may have a better answer: run it once more */

@@ -245,7 +245,7 @@ static void publish_rows(struct sweeper *s) {
     s->waiting = s->n + 1; /* one for this loop: refusals settle at once */
     for (int i = 0; i < s->n; i++) {
         struct row *r = &s->rows[i];
-        struct outbox_row out = {r->id, r->type, r->path, r->data, r->headers, true};
+        struct outbox_row out = {r->id, r->type, r->path, r->data, r->headers, true, NULL};
         struct err err;
         if (outbox_send(s->h, &out, STORE_TIMEOUT_MS, on_stored, r, &err))
             settle_row(r, &err);

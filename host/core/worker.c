@@ -18,6 +18,7 @@
 #include "core/settings.h"
 #include "core/sweeper.h"
 #include "core/task.h"
+#include "core/tx.h"
 #include "pg/migrate.h"
 #include "web/http.h"
 #include "wire/ctl.h"
@@ -98,13 +99,14 @@ static void log_stopped(const struct host *h) {
              LOG_I("duplicates", s->duplicates), LOG_I("refused", s->refused),
              LOG_I("failed", s->failed), LOG_I("expired", s->expired),
              LOG_I("conflicts", s->conflicts), LOG_I("parked", s->parked), LOG_I("dead", s->dead),
-             LOG_I("naks", s->naks), LOG_I("twins", s->twins), LOG_I("redelivered", s->redelivered),
-             LOG_I("published", s->published), LOG_I("swept", s->swept), LOG_I("crons", s->crons),
-             LOG_I("held", s->held), LOG_I("cache_hits", s->cache_hits),
-             LOG_I("cache_misses", s->cache_misses), LOG_I("purged", s->purged),
-             LOG_I("oldest_due_ms", s->oldest_due_ms), LOG_I("rpc", s->rpc),
-             LOG_I("rpc_busy", s->rpc_busy), LOG_I("rpc_dropped", s->rpc_dropped),
-             LOG_I("rpc_unknown", s->rpc_unknown), LOG_I("in_hand", h->n_tasks));
+             LOG_I("naks", s->naks), LOG_I("groups", s->groups), LOG_I("twins", s->twins),
+             LOG_I("redelivered", s->redelivered), LOG_I("published", s->published),
+             LOG_I("swept", s->swept), LOG_I("crons", s->crons), LOG_I("held", s->held),
+             LOG_I("cache_hits", s->cache_hits), LOG_I("cache_misses", s->cache_misses),
+             LOG_I("purged", s->purged), LOG_I("oldest_due_ms", s->oldest_due_ms),
+             LOG_I("rpc", s->rpc), LOG_I("rpc_busy", s->rpc_busy),
+             LOG_I("rpc_dropped", s->rpc_dropped), LOG_I("rpc_unknown", s->rpc_unknown),
+             LOG_I("in_hand", h->n_tasks));
 }
 
 static void close_all(void *arg) {
@@ -460,6 +462,8 @@ static void on_tick(uv_timer_t *timer) {
     if (!w->h.pool)
         return;
     run_check_deadlines(&w->h);
+    tx_check_all(&w->h);
+    intake_tick(w->h.intake);
     task_hold_all(&w->h);
     check_memory(w);
     if (w->started)
@@ -510,6 +514,7 @@ int worker_main(struct config *cfg, const char *share_dir) {
     w.h.loop = &w.loop;
     list_init(&w.h.tasks);
     list_init(&w.h.runs);
+    list_init(&w.h.txs);
     uv_loop_init(&w.loop);
     if (open_ctl(&w))
         return 1;

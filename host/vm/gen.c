@@ -32,6 +32,7 @@ static void read_queue(lua_State *L, struct gen_queue *q) {
     q->ack_wait_ms = number_field(L, "ackWait");
     q->timeout_ms = number_field(L, "timeout");
     q->concurrency = number_field(L, "concurrency");
+    q->group = (int)number_field(L, "group");
     q->replicas = (int)number_field(L, "replicas");
 }
 
@@ -84,8 +85,10 @@ static void read_op(lua_State *L, struct gen_op *op) {
     op->path = text_field(L, "path");
     op->name = text_field(L, "name");
     op->file = text_field(L, "file");
+    op->middleware = text_field(L, "middleware");
     op->example = text_field(L, "example");
     op->timeout_ms = number_field(L, "timeout");
+    op->group = (int)number_field(L, "group");
     lua_getfield(L, -1, "on_error");
     op->on_error = lua_toboolean(L, -1);
     lua_getfield(L, -2, "retry");
@@ -242,6 +245,7 @@ static void free_op(struct gen_op *op) {
     free(op->path);
     free(op->name);
     free(op->file);
+    free(op->middleware);
     free(op->example);
     free(op->retry.list_ms);
 }

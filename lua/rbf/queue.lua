@@ -9,7 +9,7 @@ local _M = {}
 
 local keys = {
   middleware = true, subject = true, stream = true, consumer = true, ackWait = true,
-  timeout = true, concurrency = true, replicas = true,
+  timeout = true, concurrency = true, replicas = true, group = true,
   retry = true,
 }
 
@@ -39,6 +39,13 @@ local function check_count(n, least, what)
   return n
 end
 
+--- How many waiting mutations of one operation a transaction may take; 1: each has its own.
+function _M.check_group(n, what)
+  check_count(n, 1, what)
+  if n > 1000 then errors.misuse("%s must be at most 1000, found %d", what, n) end
+  return n
+end
+
 --- Reads options into queue; keys that are absent leave it as it is.
 function _M.apply(queue, options)
   local what = ("queue '%s'"):format(queue.name)
@@ -62,6 +69,7 @@ function _M.apply(queue, options)
   if options.concurrency ~= nil then
     queue.concurrency = check_count(options.concurrency, 1, what .. ": concurrency")
   end
+  if options.group ~= nil then queue.group = _M.check_group(options.group, what .. ": group") end
   if options.replicas ~= nil then
     queue.replicas = check_count(options.replicas, 1, what .. ": replicas")
   end
@@ -76,6 +84,7 @@ function _M.new(name, options)
     timeout = 25000,
     concurrency = 0,
     replicas = 1,
+    group = 64,
   }, options)
 end
 

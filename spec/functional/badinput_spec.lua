@@ -85,7 +85,7 @@ describe("bad input at the start:", function()
   end)
 
   it("a database without the host's tables", function()
-    assert_refused({ "db:init" },
+    assert_refused({ "db:migrate" },
       run("handlers", "--database-url", postgres:new_database(), "--nats-url", nats_server.url))
   end)
 

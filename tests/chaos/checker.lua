@@ -55,7 +55,7 @@ local function load_tables(self, db)
   self.letters = index(all "SELECT request_id, error_code, replayed_at, died_at FROM rbf_dead_letters", "request_id")
   self.cancels = index(all "SELECT * FROM cancels WHERE cancelled", "id")
   self.outbox = all "SELECT * FROM rbf_outbox"
-  self.crons = all "SELECT last_slot FROM rbf_crons WHERE name = 'tick'"
+  self.crons = all "SELECT name, last_slot FROM rbf_crons"
 end
 
 -- ---------------------------------------------------------------- facts of one id
@@ -124,7 +124,7 @@ end
 function Checker:check_effects()
   for id, rows in pairs(self.effects) do
     if #rows > 1 then self:complain("once", "%s took effect %d times", id, #rows) end
-    local known = self.load.by_id[id] or self.spawned[id] or id:find "^cron:tick:"
+    local known = self.load.by_id[id] or self.spawned[id] or id:find "^cron:t[io]ck:"
     if not known then self:complain("phantom", "%s (%s) ran, and no committed transaction asked for it", id, rows[1].op) end
     local result = self:had_result(id, is_200)
     if not result then self:complain("result", "%s took effect without a stored result", id) end
@@ -315,6 +315,27 @@ function Checker:check_times()
   for _, request in ipairs(self.load.requests) do check(request.id, request.headers and request.headers["Target-At"]) end
 end
 
+--- By nobody's clock but the database's has a request expired.
+function Checker:check_expiry()
+  local function check(id, at)
+    local request = self.load.by_id[id]
+    local expires = request and request.headers and tonumber(request.headers["Expires-At"])
+    if expires and at < expires - EARLY_MS then
+      self:complain("early", "%s expired %d ms too early", id, expires - at)
+    end
+  end
+  for id, letters in pairs(self.letters) do
+    for _, letter in ipairs(letters) do
+      if letter.error_code == "EXPIRED" then check(id, tonumber(letter.died_at)) end
+    end
+  end
+  for _, request in ipairs(self.load.requests) do
+    for _, reply in ipairs(replies_of(request)) do
+      if reply.status == 410 then check(request.id, reply.at) end
+    end
+  end
+end
+
 local function epoch_of(slot)
   local y, mo, d, h, m, s = slot:match "^(%d+)-(%d+)-(%d+)T(%d+):(%d+):(%d+)Z$"
   y, mo = tonumber(y), tonumber(mo)
@@ -324,22 +345,27 @@ local function epoch_of(slot)
   return ((days * 24 + tonumber(h)) * 60 + tonumber(m)) * 60 + tonumber(s)
 end
 
---- Each second has one firing, from the first to the last that was claimed.
-function Checker:check_crons()
-  local slots, first, last = {}, nil, nil
+-- Each second has one firing, from the first to the last that was claimed.
+local function check_cron(self, cron)
+  local slots, first, last = {}, nil, cron.last_slot and tonumber(cron.last_slot) / 1000
   for id in pairs(self.effects) do
-    local slot = id:match "^cron:tick:(.+)$"
-    if slot then
+    local name, slot = id:match "^cron:(%a+):(.+)$"
+    if name == cron.name then
       local at = epoch_of(slot)
       slots[at] = true
       first, last = math.min(first or at, at), math.max(last or at, at)
     end
   end
-  if self.crons[1] and self.crons[1].last_slot then last = tonumber(self.crons[1].last_slot) / 1000 end
-  self.slots = first and last - first + 1 or 0
+  first = first or last
+  self.slots = self.slots + (first and last - first + 1 or 0)
   for at = first or 1, last or 0 do
-    if not slots[at] then self:complain("cron", "slot %d of %d to %d did not fire", at, first, last) end
+    if not slots[at] then self:complain("cron", "%s: slot %d of %d to %d did not fire", cron.name, at, first, last) end
   end
+end
+
+function Checker:check_crons()
+  self.slots = 0
+  for _, cron in ipairs(self.crons) do check_cron(self, cron) end
 end
 
 --- Judges: {violations = texts, counts by rule in found, accounts_for = {category = n}, accepted,
@@ -349,7 +375,8 @@ return function(o)
   local self = setmetatable(o, Checker)
   self.violations, self.found, self.accounts_for, self.accepted, self.answered = {}, {}, {}, 0, 0
   load_tables(self, o.db)
-  for _, rule in ipairs { "effects", "results", "replies", "money", "serializable", "accounts", "cancelled", "times", "crons" } do
+  for _, rule in ipairs { "effects", "results", "replies", "money", "serializable", "accounts", "cancelled", "times", "expiry",
+    "crons" } do
     self["check_" .. rule](self)
   end
   return self

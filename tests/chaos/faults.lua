@@ -8,7 +8,7 @@ local _M = {}
 -- retention: a request may be forgotten while it is on its way for longer than that.
 local KINDS = {
   worker_kill = 5, host_kill = 2, worker_stop = 4, host_stop = 2, pg_terminate = 4, pg_restart = 1, pg_kill = 1,
-  nats_restart = 1, nats_kill = 1, nats_freeze = 3, nats_cut = 2, reload = 3,
+  nats_restart = 1, nats_kill = 1, nats_freeze = 3, nats_cut = 2, reload = 3, clock_set = 3,
 }
 local NOT_AGING = {
   worker_stop = true, host_stop = true, nats_restart = true, nats_kill = true, nats_freeze = true, nats_cut = true,
@@ -17,23 +17,27 @@ local NOT_AGING = {
 local HEAVY = { pg_restart = true, pg_kill = true, nats_restart = true, nats_kill = true, nats_freeze = true }
 
 -- Steps and what may happen there (host/base/failpoint.h). error: only where the code fails by it.
+-- Kills are rare enough that work goes on between them: a worker passes some steps 200 times a second,
+-- others once.
 local POINTS = {
-  { "intake.pulled", { "error@0.1", "kill@0.01" } },
-  { "tx.begun", { "error@0.1", "kill@0.01", "delay=30@0.1" } },
-  { "run.statement", { "kill@0.003", "delay=20@0.03" } },
-  { "tx.before_commit", { "error@0.1", "kill@0.02", "delay=40@0.1" } },
-  { "tx.commit_sent", { "kill@0.03", "delay=50@0.1" } },
-  { "tx.committed", { "error@0.1", "kill@0.03" } },
-  { "reply.before", { "error@0.05", "kill@0.03" } },
-  { "task.before_ack", { "error@0.1", "kill@0.03", "delay=20@0.1" } },
-  { "outbox.before_publish", { "error@0.2", "kill@0.03" } },
-  { "outbox.published", { "kill@0.03", "delay=20@0.1" } },
-  { "outbox.stored", { "error@0.2", "kill@0.03" } },
-  { "outbox.before_delete", { "kill@0.05", "delay=30@0.2" } },
-  { "sweeper.found", { "kill@0.05", "delay=60@0.2" } },
-  { "sweeper.published", { "kill@0.08", "delay=60@0.2" } },
-  { "settle.before_write", { "kill@0.4", "delay=20@0.3" } },
-  { "settle.written", { "kill@0.15", "delay=20@0.3" } },
+  { "intake.pulled", { "error@0.1", "kill@0.004" } },
+  { "tx.duplicate", { "kill@0.05", "delay=30@0.2" } },
+  { "tx.begun", { "error@0.1", "kill@0.004", "delay=30@0.1" } },
+  { "run.statement", { "kill@0.001", "delay=20@0.03" } },
+  { "tx.before_commit", { "error@0.1", "kill@0.006", "delay=40@0.1" } },
+  { "tx.commit_sent", { "kill@0.006", "delay=50@0.1" } },
+  { "tx.committed", { "error@0.1", "kill@0.006" } },
+  { "reply.before", { "error@0.05", "kill@0.01" } },
+  { "task.before_ack", { "error@0.1", "kill@0.006", "delay=20@0.1" } },
+  { "outbox.before_publish", { "error@0.2", "kill@0.008" } },
+  { "outbox.published", { "kill@0.008", "delay=20@0.1" } },
+  { "outbox.stored", { "error@0.2", "kill@0.008" } },
+  { "outbox.before_delete", { "kill@0.015", "delay=30@0.2" } },
+  { "sweeper.found", { "kill@0.015", "delay=60@0.2" } },
+  { "sweeper.published", { "kill@0.02", "delay=60@0.2" } },
+  { "settle.before_write", { "kill@0.04", "delay=20@0.3" } },
+  { "dead.before_write", { "kill@0.3", "delay=40@0.5" } },
+  { "settle.written", { "kill@0.04", "delay=20@0.3" } },
   { "cron.before_claim", { "error@0.3", "kill@0.2" } },
   { "cron.after_claim", { "error@0.3", "kill@0.7" } },
   { "reload.built", { "kill#2", "delay=50" } },
@@ -42,40 +46,75 @@ local POINTS = {
 _M.points = {}
 for i, point in ipairs(POINTS) do _M.points[i] = point[1] end
 
-local EACH = 7 -- points of one seed
+local EACH = 8 -- points of one host
+-- What a host's clock may be off by: from what nobody notices to a clock that was never set.
+local OFF_MS = { 300, 2000, 60000, 3600000, 86400000 }
 
---- {profile, points (RBF_FAILPOINT of each host), events = {{at, kind, …}, …}} for a seed of `seconds`.
---- Neighbouring seeds take the points in turn, so that each has its share of a run.
-function _M.draw(seed, seconds, hosts)
-  local rng = new_rng(seed, "faults")
-  local plan = { aging = seed % 4 == 0, points = {}, events = {}, poison = seed % 3 == 1 }
+local function draw_off(rng)
+  return math.floor(rng:pick(OFF_MS) * (rng:next() * 2 - 1))
+end
+
+local function deadly(acts)
+  for _, act in ipairs(acts) do
+    if act:find "^kill" then return act end
+  end
+end
+
+--- Neighbouring seeds take the points in turn, so that each has its share of a run; and each seed has
+--- a point of its own that kills in all its hosts.
+local function draw_points(plan, rng, seed, hosts)
+  local own = POINTS[(seed - 1) % #POINTS + 1]
   for h = 1, hosts do
     local list = {}
     for i = 1, EACH do
       local point = POINTS[((seed * hosts + h) * EACH + i) % #POINTS + 1]
       list[i] = point[1] .. ":" .. rng:pick(point[2])
     end
+    list[#list + 1] = own[1] .. ":" .. deadly(own[2])
     if plan.aging then list[#list + 1] = "task.before_ack:error@0.4" end
     if seed % 5 == 2 then list[#list + 1] = "cron.after_claim:kill@0.5" end -- there are few claims
     if plan.poison then list[#list + 1] = "jobs.tasks.poison:kill" end
     plan.points[h] = table.concat(list, ",")
   end
-  local weights, heavy = {}, 0
+end
+
+local function draw_event(rng, kind, at, hosts)
+  return {
+    at = at, kind = kind, host = rng:int(1, hosts), worker = rng:next(), ms = rng:int(150, 1800), n = rng:int(1, 3),
+    kill = rng:chance(.6), off = draw_off(rng),
+  }
+end
+
+--- One after the other, and twice a kind that is the seed's own.
+local function draw_events(plan, rng, seed, seconds, hosts)
+  local weights, heavy, kinds = {}, 0, {}
   for kind, weight in pairs(KINDS) do
+    kinds[#kinds + 1] = kind
     weights[kind] = not (plan.aging and NOT_AGING[kind]) and weight or nil
   end
+  table.sort(kinds)
+  local own = kinds[(seed - 1) % #kinds + 1]
   local at = 400
   while at < seconds * 1000 - 300 do
     local kind = rng:weighted(weights)
     if HEAVY[kind] then heavy = heavy + 1 end
-    if not HEAVY[kind] or heavy <= 3 then
-      plan.events[#plan.events + 1] = {
-        at = at, kind = kind, host = rng:int(1, hosts), worker = rng:next(), ms = rng:int(150, 1800), n = rng:int(1, 3),
-        kill = rng:chance(.5),
-      }
-    end
-    at = at + rng:int(150, 650)
+    if not HEAVY[kind] or heavy <= 3 then plan.events[#plan.events + 1] = draw_event(rng, kind, at, hosts) end
+    at = at + rng:int(250, 1100)
   end
+  for i = 1, weights[own] and 2 or 0 do
+    plan.events[#plan.events + 1] = draw_event(rng, own, rng:int(400, seconds * 500) + (i - 1) * seconds * 450, hosts)
+  end
+  table.sort(plan.events, function(a, b) return a.at < b.at end)
+end
+
+--- For a seed of `seconds`: {aging, poison, points (RBF_FAILPOINT of each host), off (what each host's
+--- clock is off by at its start, ms), events = {{at, kind, …}, …}}.
+function _M.draw(seed, seconds, hosts)
+  local rng = new_rng(seed, "faults")
+  local plan = { aging = seed % 4 == 0, points = {}, off = {}, events = {}, poison = seed % 3 == 1 }
+  draw_points(plan, rng, seed, hosts)
+  for h = 1, hosts do plan.off[h] = rng:chance(.7) and draw_off(rng) or 0 end
+  draw_events(plan, rng, seed, seconds, hosts)
   return plan
 end
 
@@ -85,10 +124,13 @@ local Faults = {}
 Faults.__index = Faults
 
 --- o: plan, hosts (objects of spec.support.host, changed in place), start_host(i), postgres, nats,
---- touch().
+--- touch(), set_clock(i, ms).
 function _M.new(o)
   local self = setmetatable(o, Faults)
   self.next, self.counts, self.pending, self.stopped = 1, {}, {}, {}
+  for _, ms in ipairs(self.plan.off) do
+    if ms ~= 0 then self.counts.clock_set = (self.counts.clock_set or 0) + 1 end
+  end
   return self
 end
 
@@ -238,6 +280,11 @@ end
 
 function acts.reload(self, e)
   for i = 0, e.n * 2 do self:after(i * 120, self.touch) end
+  return true
+end
+
+function acts.clock_set(self, e)
+  self.set_clock(e.host, e.off)
   return true
 end
 

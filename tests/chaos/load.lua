@@ -11,14 +11,18 @@ local ACCOUNTS = 6
 -- What is sent, and how often.
 local OPS = {
   transfer = 46, draw = 6, audit = 1, total = 4, plan = 12, cancel = 9, flaky = 5, broken = 3, refuse = 4,
-  invalid = 3, expired = 2, delayed = 5, conflict = 2,
+  invalid = 3, expired = 2, timely = 2, delayed = 5, conflict = 2,
 }
+
+-- What fails is mostly nobody's question: then nobody sends it again.
+local UNASKED = { broken = true, refuse = true }
+
 
 local SUBJECTS = {
   transfer = "jobs.bank.transfer", draw = "events.bank.draw", audit = "jobs.bank.audit", total = "jobs.bank.total",
   plan = "jobs.tasks.plan", cancel = "jobs.tasks.cancel", flaky = "jobs.tasks.flaky", broken = "events.tasks.broken",
   refuse = "events.tasks.refuse", invalid = "jobs.bank.transfer", expired = "jobs.bank.transfer",
-  delayed = "jobs.bank.transfer", conflict = "jobs.bank.transfer", poison = "jobs.tasks.poison",
+  timely = "jobs.bank.transfer", delayed = "jobs.bank.transfer", conflict = "jobs.bank.transfer", poison = "jobs.tasks.poison",
 }
 
 --- o: client, prefix, seed, aging (no id is sent again after a while: it may be forgotten by then),
@@ -26,7 +30,7 @@ local SUBJECTS = {
 local function new(o)
   local self = setmetatable(o, Load)
   self.rng = new_rng(o.seed, "load")
-  self.requests, self.by_id, self.jobs, self.later = {}, {}, {}, {}
+  self.requests, self.by_id, self.jobs, self.later, self.doomed, self.dooming = {}, {}, {}, {}, {}, {}
   self.commands = {} -- {id =, verb =, said =}
   self.sends, self.resends, self.redrawn = 0, 0, 0
   return self
@@ -41,7 +45,7 @@ local function transfer_input(rng)
 end
 
 local function on_reply(send, m)
-  send.replies[#send.replies + 1] = { status = m.status, raw = m.raw, body = m.body, at = m.at }
+  send.replies[#send.replies + 1] = { status = m.status, raw = m.raw, body = m.body, at = proc.epoch_ms() }
 end
 
 --- Puts a request on the wire (again): into its stream, or through the gateway.
@@ -96,7 +100,7 @@ end
 function makers.plan(rng, self)
   local delays = {}
   for i = 1, rng:int(1, 3) do delays[i] = rng:int(150, 2500) end
-  return { delays = delays, named = not self.aging and rng:chance(.2) and "shared-" .. rng:int(1, 5) or nil }
+  return { delays = delays, broken = rng:chance(.25), named = not self.aging and rng:chance(.2) and "shared-" .. rng:int(1, 5) or nil }
 end
 
 function makers.flaky(rng)
@@ -114,30 +118,67 @@ function makers.expired(rng)
   return transfer_input(rng), { headers = { ["Expires-At"] = ("%d"):format(proc.epoch_ms() + rng:int(-1000, 30)) } }
 end
 
+function makers.timely(rng)
+  return transfer_input(rng), { headers = { ["Expires-At"] = ("%d"):format(proc.epoch_ms() + 600000) } }
+end
+
 function makers.delayed(rng)
   return transfer_input(rng), { headers = future(rng:int(200, 2000)), single = true }
 end
 
 function Load:draw_way(kind)
   if kind == "total" then return self.rng:pick { "call", "rpc" } end
+  if UNASKED[kind] then return self.rng:weighted { call = 25, store = 65, rpc = 10 } end
   return self.rng:weighted { call = 60, store = 20, rpc = 20 }
 end
 
---- Something calls a task off: a handler (that commits when the task is due, or long before), or a
---- command.
+--- Something calls a job off: a handler, which holds what it has cancelled for `hold` ms before it
+--- commits, or a command.
+function Load:call_off(id, hold)
+  if self.rng:chance(hold == 0 and .4 or .2) then
+    self:run_command("cancel", id)
+  else
+    self:add("cancel", { id = id, hold = hold }, { way = "call" })
+  end
+end
+
+--- A job that waits, or one of the few that are done and stay.
 function Load:cancel()
-  for i = #self.jobs, 1, -1 do -- a few that are done stay
+  for i = #self.jobs, 1, -1 do
     if self.jobs[i].due < proc.epoch_ms() and self.rng:chance(.8) then table.remove(self.jobs, i) end
   end
   local job = table.remove(self.jobs, self.rng:int(1, math.max(1, #self.jobs)))
-  if not job then return end
-  if self.rng:chance(.25) then
-    self:run_command("cancel", job.id)
-  else
-    local left = math.max(0, job.due - proc.epoch_ms())
-    self:add("cancel", { id = job.id, hold = self.rng:chance(.6) and left < 1500 and math.floor(left) + 40 or 0 },
-      { way = "call" })
+  if job then self:call_off(job.id, 0) end
+end
+
+--- Some jobs are called off in the moment before they are due, and are due before that commits.
+function Load:cancel_late()
+  local now = proc.epoch_ms()
+  for i = #self.doomed, 1, -1 do
+    local job = self.doomed[i]
+    if job.due - job.before <= now then
+      table.remove(self.doomed, i)
+      self:call_off(job.id, math.max(0, math.floor(job.due - now)) + 60)
+    end
   end
+end
+
+--- Jobs that will all be called off in that moment, by hosts that nothing keeps from being in time.
+function Load:plan_doomed(n)
+  for _ = 1, n do
+    local delays = { self.rng:int(300, 600), self.rng:int(400, 700) }
+    self.dooming[#self.dooming + 1] = self:add("plan", { delays = delays, broken = false }, { way = "call", doomed = true })
+  end
+end
+
+--- One step of calling them off: is there anything left of it to do?
+function Load:doom()
+  self:learn_jobs()
+  self:cancel_late()
+  for _, request in ipairs(self.dooming) do
+    if not request.learnt then return true end
+  end
+  return #self.doomed > 0
 end
 
 --- The id of an earlier request, for something else.
@@ -159,7 +200,7 @@ function Load:send_one()
   more.way = self:draw_way(kind)
   local request = self:add(kind, input, more)
   if request.single or kind == "total" then return end
-  if self.rng:chance(.15) then
+  if self.rng:chance(kind == "plan" and .4 or .15) then
     self:put(request) -- at once; what the server tells apart is only where it is stored
   elseif not self.aging and self.rng:chance(.1) then
     self.later[#self.later + 1] = { at = proc.now_ms() + self.rng:int(50, 1500), request = request }
@@ -194,8 +235,7 @@ end
 
 -- Jobs that a plan's reply names may be called off; so may what Target-At delays.
 function Load:learn_jobs()
-  for i = (self.learnt or 0) + 1, #self.requests do
-    local request = self.requests[i]
+  for _, request in ipairs(self.requests) do
     if request.kind == "plan" and not request.learnt then
       local reply = request.sends[1].replies[1]
       local ids = reply and reply.status == 200 and reply.body and reply.body.ids
@@ -203,14 +243,15 @@ function Load:learn_jobs()
         request.learnt = true
         local delays = cjson.decode(request.data).delays
         for n, id in ipairs(ids) do
-          self.jobs[#self.jobs + 1] = { id = id, due = proc.epoch_ms() + delays[n] }
+          local list = (request.doomed or self.rng:chance(.3)) and self.doomed or self.jobs
+          list[#list + 1] = { id = id, due = reply.at + delays[n], before = self.rng:int(20, 150) }
         end
       end
     elseif request.kind == "delayed" and not request.learnt and self.rng:chance(.3) then
       request.learnt = true
       self:run_command("cancel", request.id)
     end
-    request.learnt = request.learnt or proc.now_ms() - request.at > 500
+    request.learnt = request.learnt or not request.doomed and proc.now_ms() - request.at > 500
   end
 end
 
@@ -250,6 +291,7 @@ function Load:step(began, rate)
     if self.rng:chance(.01) then self:tend_letters() end
   end
   self:learn_jobs()
+  self:cancel_late()
   self:send_again()
 end
 

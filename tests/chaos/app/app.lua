@@ -1,7 +1,9 @@
 local rbf = require "rbf"
+local settings = require "settings"
 
 local queue = {
   ackWait = { seconds = 1 }, timeout = { seconds = 5 },
+  group = settings.group,
   retry = { maxAttempts = 3, backoff = "fixed", initial = { ms = 150 } },
 }
 

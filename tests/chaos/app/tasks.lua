@@ -1,7 +1,7 @@
 -- Work for later, work that is called off, work that fails.
 local rbf = require "rbf"
 local z = rbf.z
-local app, note = require "app", require "note"
+local app, note, followups = require "app", require "note", require "followups"
 
 local run = app:mutation("events", {
   path = "tasks.run",
@@ -11,10 +11,20 @@ local run = app:mutation("events", {
   end,
 })
 
--- One task for each delay (ms); the first under a given id, which others may ask for too.
+-- Fails until it is mended.
+local broken = app:mutation("events", {
+  path = "tasks.broken",
+  handler = function(r)
+    if not r.db:one("SELECT works FROM settings").works then error "broken" end
+    note.effect(r, "broken")
+  end,
+})
+
+-- One task for each delay (ms); the first under a given id, which others may ask for too. What it
+-- does at once meets no other transaction's rows: twins of it meet at the end.
 local plan = app:mutation("jobs", {
   path = "tasks.plan",
-  input = z.object { delays = z.array(z.int()), named = z.string():optional() },
+  input = z.object { delays = z.array(z.int()), named = z.string():optional(), broken = z.boolean() },
   handler = function(r)
     local ids, now = {}, rbf.now()
     for i, ms in ipairs(r.input.delays) do
@@ -30,6 +40,8 @@ local plan = app:mutation("jobs", {
       r.scheduler:runAfter({ ms = 200 }, run, { id = r.input.named, input = { tag = "shared" } })
       note.spawned(r, r.input.named, now + 200)
     end
+    note.spawned(r, r.scheduler:enqueue(followups.notice, { input = { source = r.msg.requestId, hops = 0 } }))
+    if r.input.broken then note.spawned(r, r.scheduler:enqueue(broken)) end
     note.effect(r, "plan")
     return { ids = rbf.array(ids) }
   end,
@@ -59,15 +71,6 @@ local flaky = app:mutation("jobs", {
   end,
 })
 
--- Fails until it is mended.
-local broken = app:mutation("events", {
-  path = "tasks.broken",
-  handler = function(r)
-    if not r.db:one("SELECT works FROM settings").works then error "broken" end
-    note.effect(r, "broken")
-  end,
-})
-
 local refuse = app:mutation("events", {
   path = "tasks.refuse",
   handler = function(r)
@@ -92,5 +95,6 @@ local tick = app:mutation("jobs", {
 })
 
 app:cron("* * * * * *", tick, { name = "tick" })
+app:cron("* * * * * *", tick, { name = "tock" })
 
 return { run = run, plan = plan, cancel = cancel, flaky = flaky, broken = broken, refuse = refuse, poison = poison, tick = tick }

@@ -1,0 +1,2 @@
+-- Another one is put in its place for `tests/chaos/run --group`.
+return {}
