@@ -101,7 +101,9 @@ function Rig.load(stage, work, o)
     words[#words + 1] = "--rate"
     words[#words + 1] = o.rate
   end
-  return Rig.json(words)
+  local r = Rig.json(words)
+  assert(r.refused == 0, ("%d of %d answers of %s are no success"):format(r.refused, r.sent, subject))
+  return r
 end
 
 -- ---------------------------------------------------------------- windows
