@@ -70,7 +70,7 @@ static char *trimmed(const char *p, size_t n) {
 static void add_status(struct hdrs *h, const char *p, size_t n) {
     char *text = trimmed(p, n);
     size_t digits = strspn(text, "0123456789");
-    if (digits == 3 && (!text[3] || text[3] == ' ')) {
+    if (n && *p == ' ' && digits == 3 && (!text[3] || text[3] == ' ')) {
         if (text[3])
             hdrs_add(h, "Description", text + 4);
         text[3] = 0;
@@ -87,7 +87,7 @@ static void add_line(struct hdrs *h, size_t first, const char *p, size_t n) {
         last->value = xasprintf("%s%s%s", value, *value && *more ? " " : "", more);
         free(value);
         free(more);
-    } else if (colon > p) {
+    } else if (colon > p && !memchr(p, 0, (size_t)(colon - p))) {
         char *name = xmemdup(p, (size_t)(colon - p));
         char *value = trimmed(colon + 1, n - (size_t)(colon - p) - 1);
         hdrs_add(h, name, value);
