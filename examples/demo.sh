@@ -75,7 +75,7 @@ ask "events.email.list.$id"
 
 say '5. Another request with the same address: the handler says no'
 ask jobs.users.create "$ada"
-[ $status = 1 ] || fail "the second Ada was let in"
+[ $status = 4 ] || fail "the second Ada was let in"
 
 say '6. A handler is edited while the host runs; the next request shows it'
 printf "  %s\$ sed -i 's/Welcome/Ahoy/' app/app.lua%s\n" "$dim" "$plain"

@@ -73,6 +73,6 @@ void clock_freeze(int64_t db_ms) {
     atomic_store(&frozen_at, db_ms);
 }
 
-void clock_set_db_ms(int64_t now_ms) {
-    atomic_store(&db_ahead, now_ms - unset_ms());
+void clock_set_db(int64_t now_ms) {
+    atomic_store(&db_ahead, now_ms ? now_ms - unset_ms() : 0);
 }

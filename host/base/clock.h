@@ -12,7 +12,7 @@ int64_t clock_wall_ms(void); /* ms epoch, this machine */
 /* ms epoch as the database counts it, from what it last said; this machine's clock may be set
  * meanwhile. The wall clock until then. */
 int64_t clock_db_ms(void);
-void clock_set_db_ms(int64_t now_ms);
+void clock_set_db(int64_t now_ms); /* 0: forget it */
 /* From now on clock_db_ms says this; 0: it runs again. For `rbf test`, whose specs move it. */
 void clock_freeze(int64_t db_ms);
 #endif

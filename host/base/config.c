@@ -45,6 +45,10 @@ static const struct row rows[] = {
      "LEVEL", "debug, info, warn or error"},
     {"logFormat", "log-format", "RBF_LOG_FORMAT", CONFIGVAL_FORMAT, AT(log_format), NULL, 0, 0,
      false, "FORMAT", "json or pretty; pretty on a terminal"},
+    {"logSample", "log-sample", "RBF_LOG_SAMPLE", CONFIGVAL_INT, AT(log_sample), "1", 0, 1000000000,
+     false, "N", "log one in N of the requests that went well; 0 for none"},
+    {"logRedact", "log-redact", "RBF_LOG_REDACT", CONFIGVAL_TEXT, AT(log_redact), NULL, 0, 0, false,
+     "A,B", "keys whose values logs do not show, besides password, token …"},
     {"stateDir", "state-dir", "RBF_STATE_DIR", CONFIGVAL_TEXT, AT(state_dir), NULL, 0, 0, false,
      "DIR", "where rbf dev keeps its servers' data"},
     {"replyPrefixes", "reply-prefixes", "RBF_REPLY_PREFIXES", CONFIGVAL_PREFIXES,
@@ -308,6 +312,22 @@ static int scalar_text(const char *who, const json_t *v, struct buf *out, struct
     return 0;
 }
 
+static bool same_value(const struct config *a, const struct config *b, const struct row *row) {
+    const void *p = (const char *)a + row->offset, *q = (const char *)b + row->offset;
+    if (row->type == CONFIGVAL_BOOL)
+        return *(const bool *)p == *(const bool *)q;
+    if (!is_text(row))
+        return *(const int64_t *)p == *(const int64_t *)q;
+    const char *s = *(char *const *)p, *t = *(char *const *)q;
+    return s && t ? strcmp(s, t) == 0 : s == t;
+}
+
+void config_differences(const struct config *a, const struct config *b, struct buf *names) {
+    for (size_t i = 0; i < N_ROWS; i++)
+        if (rows[i].in_main_lua && !same_value(a, b, &rows[i]))
+            buf_printf(names, "%s%s", names->len ? ", " : "", rows[i].name);
+}
+
 static const struct row *row_by_lua_name(const char *name) {
     if (strcmp(name, "db") == 0)
         name = "databaseUrl";
@@ -372,6 +392,17 @@ void config_help(struct buf *out) {
                  row->flag, row->value ? " " : "", row->value ? row->value : "");
         buf_printf(out, "  %-24s %s (%s%s%s)\n", left, row->help, row->env,
                    row->preset && *row->preset ? "; " : "", row->preset ? row->preset : "");
+    }
+}
+
+void config_flags(struct buf *out) {
+    for (size_t i = 0; i < N_ROWS; i++) {
+        const struct row *row = &rows[i];
+        const char *space = out->len && out->p[out->len - 1] != ' ' ? " " : "";
+        if (row->flag)
+            buf_printf(out, "%s--%s", space, row->flag);
+        if (row->flag && row->type == CONFIGVAL_BOOL)
+            buf_printf(out, " --no-%s", row->flag);
     }
 }
 

@@ -24,6 +24,8 @@ struct config {
     char *queues;          /* --queues a,b, RBF_QUEUES: only these; NULL: all */
     char *log_level;       /* --log-level debug|info|warn|error, RBF_LOG_LEVEL; "info" */
     char *log_format;      /* --log-format json|pretty, RBF_LOG_FORMAT; NULL: by terminal */
+    int64_t log_sample;    /* --log-sample 1, RBF_LOG_SAMPLE: one in N that went well; 0: none */
+    char *log_redact;      /* --log-redact a,b, RBF_LOG_REDACT: keys besides the usual; NULL */
     char *state_dir;       /* --state-dir, RBF_STATE_DIR: of rbf dev; NULL: .rbf in the folder */
     char *http_ca_file;    /* --http-ca-file, RBF_HTTP_CA_FILE: instead of the system's; NULL */
     char *redact_headers;  /* --redact-headers a,b, RBF_REDACT_HEADERS: not kept in dead letters */
@@ -72,11 +74,15 @@ int config_leading(int argc, char *const *argv, const char *own);
 /* The options main.lua gave to createBackend, as a JSON object of scalars (db, nats, namespace,
  * subjectPrefix, … : the names of the rows, "db", "nats" and "redis" standing for the URLs). */
 int config_from_main_lua(struct config *c, const char *json, size_t n, struct err *err);
+/* Appends the names of settings that main.lua may set and that differ ("maxAttempts, retryMax"). */
+void config_differences(const struct config *a, const struct config *b, struct buf *names);
 /* Puts what flags and environment set into the environment, for the workers (no secret then stands
  * in a process's arguments). */
 void config_export(const struct config *c);
 /* Appends one line for each flag: for --help. */
 void config_help(struct buf *out);
+/* Appends "--database-url --nats-url …": for completion. */
+void config_flags(struct buf *out);
 /* A URL with its password and token replaced by "***": the only form that is ever printed. */
 void config_redact_url(const char *url, struct buf *out);
 /* The nearest of names (NULL-terminated) to word, for "did you mean"; NULL when none is near. */

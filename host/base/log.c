@@ -2,9 +2,11 @@
 #include "base/log.h"
 #include "base/clock.h"
 #include "base/jsonval.h"
+#include "base/secrets.h"
 #include "base/utf8.h"
 #include <errno.h>
 #include <math.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,7 +55,43 @@ static bool left_out(const struct log_field *f) {
     return (f->type == LOG_STRING || f->type == LOG_JSON) && !f->v.s;
 }
 
-static void put_value(struct buf *out, const struct log_field *f) {
+/* A bare word where it cannot be misread, else as a JSON string: no value can forge a line. */
+static void put_word(struct buf *out, const char *s) {
+    size_t n = strlen(s);
+    if (n && utf8_printable(s, n) && !strpbrk(s, " \"=\\"))
+        buf_put(out, s, n);
+    else
+        put_string(out, s);
+}
+
+/* As it may be shown; the caller's. NULL: as it is. */
+static char *without_secrets(const struct log_field *f) {
+    struct buf out = {0};
+    bool secret = f->foreign && secrets_is_key(f->key);
+    if (f->type != LOG_JSON && f->type != LOG_BOOL && secret)
+        return xstrdup(SECRETS_HIDDEN);
+    if (f->type == LOG_STRING) {
+        /* a request's id is the thread that people follow: never broken */
+        if (!strcmp(f->key, "request_id") || !secrets_suspected(f->v.s))
+            return NULL;
+        secrets_put(&out, f->v.s, strlen(f->v.s));
+        return buf_steal(&out);
+    }
+    json_t *v = f->type == LOG_JSON ? json_loads(f->v.s, JSON_DECODE_ANY, NULL) : NULL;
+    if (!json_is_object(v) && !json_is_array(v)) {
+        json_decref(v);
+        return NULL;
+    }
+    if (secret)
+        buf_puts(&out, "\"" SECRETS_HIDDEN "\"");
+    secrets_hide(v);
+    if (!out.len)
+        jsonval_write(&out, v);
+    json_decref(v);
+    return buf_steal(&out);
+}
+
+static void put_plain(struct buf *out, const struct log_field *f) {
     switch (f->type) {
     case LOG_STRING:
         put_string(out, f->v.s);
@@ -74,6 +112,18 @@ static void put_value(struct buf *out, const struct log_field *f) {
     }
 }
 
+/* words: a text is a bare word where it cannot be misread. */
+static void put_value(struct buf *out, const struct log_field *f, bool words) {
+    char *clean = without_secrets(f);
+    if (clean && f->type == LOG_JSON)
+        buf_puts(out, clean);
+    else if (clean || f->type == LOG_STRING)
+        (words ? put_word : put_string)(out, clean ? clean : f->v.s);
+    else
+        put_plain(out, f);
+    free(clean);
+}
+
 static void put_json(struct buf *out, enum log_level level, const char *msg,
                      const struct log_field *f) {
     int64_t now = clock_wall_ms();
@@ -91,18 +141,9 @@ static void put_json(struct buf *out, enum log_level level, const char *msg,
         buf_putc(out, ',');
         put_string(out, f->key);
         buf_putc(out, ':');
-        put_value(out, f);
+        put_value(out, f, false);
     }
     buf_putc(out, '}');
-}
-
-/* A bare word where it cannot be misread, else as a JSON string: no value can forge a line. */
-static void put_word(struct buf *out, const char *s) {
-    size_t n = strlen(s);
-    if (n && utf8_printable(s, n) && !strpbrk(s, " \"=\\"))
-        buf_put(out, s, n);
-    else
-        put_string(out, s);
 }
 
 static void put_message(struct buf *out, const char *msg) {
@@ -127,10 +168,7 @@ static void put_pretty(struct buf *out, enum log_level level, const char *msg,
         if (left_out(f))
             continue;
         buf_printf(out, "%s%s=", gap, f->key);
-        if (f->type == LOG_STRING)
-            put_word(out, f->v.s);
-        else
-            put_value(out, f);
+        put_value(out, f, true);
         gap = " ";
     }
 }
@@ -163,6 +201,39 @@ void log_write(enum log_level level, const char *msg, const struct log_field *fi
     write_all(line.p, line.len);
     buf_free(&line);
     errno = saved;
+}
+
+/* Messages of the current second, by their text's hash: two that share a slot share its share. */
+static struct {
+    uint64_t second;
+    unsigned n;
+} lately[64];
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* How many there were before it in this second. */
+static unsigned count_lately(const char *msg) {
+    uint64_t second = clock_mono_ms() / 1000;
+    unsigned hash = 5381;
+    for (const char *p = msg; *p; p++)
+        hash = hash * 33 + (unsigned char)*p;
+    unsigned i = hash % (sizeof lately / sizeof *lately);
+    pthread_mutex_lock(&lock);
+    if (lately[i].second != second) {
+        lately[i].second = second;
+        lately[i].n = 0;
+    }
+    unsigned n = lately[i].n++;
+    pthread_mutex_unlock(&lock);
+    return n;
+}
+
+void log_often(enum log_level level, const char *msg, const struct log_field *fields) {
+    unsigned n = log_enabled(level) ? count_lately(msg) : 0;
+    if (n < LOG_MOST)
+        log_write(level, msg, fields);
+    else if (n == LOG_MOST)
+        log_write(level, "more of the last kind of line are left out until the next second",
+                  log_fields_(LOG_S("kind", msg)));
 }
 
 /* No line of theirs can be taken for one of the log's. */

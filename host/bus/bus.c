@@ -160,7 +160,7 @@ static int publish_with_headers(struct bus *b, const char *subject, const char *
         s = natsMsgHeader_Add(m, h->v[i].name, h->v[i].value); /* keeps the name's case */
     if (s == NATS_OK)
         s = natsConnection_PublishMsg(b->nc, m);
-    natsMsg_Destroy(m);
+    bus_msg_free_inner(m);
     return s;
 }
 

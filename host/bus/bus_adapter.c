@@ -22,6 +22,7 @@ struct bus_adapter {
     int refs;          /* owner until its handle is closed, libnats from attach to detach */
 
     /* Loop thread only. */
+    uv_prepare_t *turn; /* started when there is something to write */
     uv_poll_t *poll;
     int polled;
     bool told_up, told_closed, deleted;
@@ -53,6 +54,7 @@ static void poll_close(struct bus_adapter *a) {
 }
 
 static void on_poll(uv_poll_t *h, int status, int events);
+static bool wants_write(struct bus_adapter *a);
 
 static void poll_open(struct bus_adapter *a, int fd) {
     a->poll = xcalloc(1, sizeof *a->poll);
@@ -116,6 +118,18 @@ static void on_poll(uv_poll_t *h, int status, int events) {
         tell(a);
 }
 
+/* Before the loop waits: what this turn published goes out in one write, without asking the kernel
+ * first whether the socket takes it (two epoll_ctl and a wait less). Only what it did not take is
+ * polled for. */
+static void on_turn(uv_prepare_t *h) {
+    struct bus_adapter *a = h->data;
+    uv_prepare_stop(h);
+    if (wants_write(a))
+        natsConnection_ProcessWriteEvent(a->nc);
+    apply(a);
+    tell(a);
+}
+
 static void on_async(uv_async_t *h) {
     struct bus_adapter *a = h->data;
     apply(a);
@@ -173,7 +187,15 @@ static natsStatus on_want_read(void *user, bool add) {
 }
 
 static natsStatus on_want_write(void *user, bool add) {
-    set_want(user, UV_WRITABLE, add);
+    struct bus_adapter *a = user;
+    if (!add || !on_loop_thread(a) || !a->turn) {
+        set_want(a, UV_WRITABLE, add);
+        return NATS_OK;
+    }
+    uv_mutex_lock(&a->mu);
+    a->want |= UV_WRITABLE;
+    uv_mutex_unlock(&a->mu);
+    uv_prepare_start(a->turn, on_turn);
     return NATS_OK;
 }
 
@@ -211,6 +233,9 @@ int bus_adapter_start(struct bus_adapter *a, struct err *err) {
     }
     async->data = a;
     a->async = async;
+    a->turn = xcalloc(1, sizeof *a->turn);
+    uv_prepare_init(a->loop, a->turn);
+    a->turn->data = a;
     a->told_up = true;
     a->told_links = a->links;
     apply(a);
@@ -256,6 +281,9 @@ static void on_async_closed(uv_handle_t *h) {
 void bus_adapter_delete(struct bus_adapter *a) {
     a->deleted = true;
     poll_close(a);
+    if (a->turn)
+        uv_close((uv_handle_t *)a->turn, on_handle_closed);
+    a->turn = NULL;
     uv_mutex_lock(&a->mu);
     uv_async_t *async = a->async;
     a->async = NULL;

@@ -19,8 +19,8 @@ struct bus {
     struct probes probes;    /* with tell_nobody */
     uv_timer_t tick;         /* each second: what the pulls must look after */
     struct list pulls, subs; /* struct pull.node, struct bus_sub.node */
-    struct bus_sub *pulling; /* "<inbox>.p.*": what pulls bring; NULL before the first */
-    unsigned last_pull;
+    struct bus_sub *pulling; /* "<inbox>.p.<round>.*": what pulls bring; NULL before one */
+    unsigned last_pull, pull_round;
     bool up, closing, tell_nobody;
     int open_handles; /* the last one to close frees the bus */
     void (*on_change)(bool up, void *arg);
@@ -33,6 +33,7 @@ int bus_connect(struct bus *b, const struct bus_options *o, struct err *err) NOD
 
 /* bus_msg.c */
 struct bus_msg *bus_msg_from(natsMsg *inner); /* takes it */
+void bus_msg_free_inner(natsMsg *inner);      /* in this thread; NULL is none */
 /* Bytes on the wire besides the payload; 0 for none. */
 size_t bus_headers_len(const struct hdrs *h);
 int bus_check(size_t max_payload, const char *subject, const char *reply, const struct hdrs *h,

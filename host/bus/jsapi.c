@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE /* timegm */
 #include "bus/jsapi.h"
 #include "base/jsonval.h"
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
 
 uint64_t jsapi_call(struct bus *b, const char *verb, const char *stream, const char *consumer,
                     json_t *body, bus_cb cb, void *arg, struct err *err) {
@@ -53,4 +57,29 @@ json_t *jsapi_answer(const struct bus_msg *m, const struct err *failed, int *cod
         return NULL;
     }
     return answer;
+}
+
+#define NO_TIME -1000000
+
+int64_t jsapi_time_ns(const json_t *text) {
+    struct tm tm = {0};
+    int at = 0, ns = 0, hours, minutes;
+    const char *s = json_string_value(text);
+    if (!s || sscanf(s, "%4d-%2d-%2dT%2d:%2d:%2d%n", &tm.tm_year, &tm.tm_mon, &tm.tm_mday,
+                     &tm.tm_hour, &tm.tm_min, &tm.tm_sec, &at) != 6)
+        return NO_TIME;
+    tm.tm_year -= 1900;
+    tm.tm_mon--;
+    int64_t seconds = timegm(&tm);
+    s += at;
+    for (int unit = 100000000; *s == '.' || (*s >= '0' && *s <= '9'); s++)
+        if (*s != '.') {
+            ns += (*s - '0') * unit;
+            unit /= 10;
+        }
+    if (!strcmp(s, "Z"))
+        return seconds * 1000000000 + ns;
+    if (sscanf(s, "%3d:%2d", &hours, &minutes) != 2)
+        return NO_TIME;
+    return (seconds - (hours * 60 + (*s == '-' ? -minutes : minutes)) * 60LL) * 1000000000 + ns;
 }

@@ -26,4 +26,7 @@ uint64_t jsapi_call(struct bus *b, const char *verb, const char *stream, const c
 /* The answer in a bus_cb: new reference, or NULL with err; code gets err_code (0: no answer). */
 json_t *jsapi_answer(const struct bus_msg *m, const struct err *failed, int *code,
                      struct err *err) NODISCARD;
+/* "2026-11-21T05:05:35.89906676Z" (or with an offset) in ns since the epoch; -1000000 (so that it
+ * is negative in ms, too) when it is none. */
+int64_t jsapi_time_ns(const json_t *text);
 #endif

@@ -102,7 +102,7 @@ static int send_request(struct pull *p, unsigned number, int batch) {
     int n = snprintf(body, sizeof body,
                      "{\"batch\":%d,\"expires\":%d000000,\"idle_heartbeat\":%d000000}", batch,
                      pull_times.expires_ms, pull_times.heartbeat_ms);
-    snprintf(reply, sizeof reply, "%s.p.%x-%x", p->b->inbox, p->id, number);
+    snprintf(reply, sizeof reply, "%s.p.%x.%x-%x", p->b->inbox, p->b->pull_round, p->id, number);
     return bus_publish(p->b, p->subject, reply, NULL, body, (size_t)n, NULL);
 }
 
@@ -235,10 +235,10 @@ static void on_status(struct pull *p, unsigned number, const struct bus_msg *m) 
         top_up(p); /* others wait for the tick: a refusal may be repeated at once */
 }
 
-/* Its token, "<pull>-<request>", names a pull. */
+/* Its tokens, "<round>.<pull>-<request>", name a pull. */
 static void on_any_status(struct bus *b, const char *token, const struct bus_msg *m) {
-    unsigned id, number;
-    if (m->status == 0 || sscanf(token, "%x-%x", &id, &number) != 2)
+    unsigned round, id, number;
+    if (m->status == 0 || sscanf(token, "%x.%x-%x", &round, &id, &number) != 3)
         return;
     struct pull *p = pull_by_id(b, id);
     if (p)
@@ -312,7 +312,7 @@ static void subscribe(struct bus *b) {
     char subject[96];
     if (b->pulling)
         return;
-    snprintf(subject, sizeof subject, "%s.p.*", b->inbox);
+    snprintf(subject, sizeof subject, "%s.p.%x.*", b->inbox, b->pull_round);
     b->pulling = bus_sub_new(b, subject, NULL, on_pulled, b, NULL);
     sub_on_unseen(b->pulling, on_unseen);
 }
@@ -320,6 +320,21 @@ static void subscribe(struct bus *b) {
 void pulls_end(struct bus *b) {
     if (b->pulling)
         bus_sub_switch(b->pulling, false);
+}
+
+/* Their subscription lives as long as the bus, off: this is for rare occasions. */
+void pulls_renew(struct bus *b) {
+    if (!b->pulling)
+        return;
+    bus_sub_switch(b->pulling, false);
+    b->pulling = NULL;
+    b->pull_round++;
+    subscribe(b);
+    list_each_safe(&b->pulls, it) {
+        struct pull *p = container_of(it, struct pull, node);
+        drop_all(p);
+        top_up(p);
+    }
 }
 
 void pulls_orphan(struct bus *b) {

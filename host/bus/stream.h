@@ -54,5 +54,8 @@ void pull_resume(struct pull *p);
  * still comes (a bus_echo later nothing does), the rest it gives to others at once, as if it had
  * never been asked. For good. */
 void pulls_end(struct bus *b);
+/* The server forgets all requests, and is asked anew for what is wanted now: what was promised
+ * before goes to others. What it had sent still comes. */
+void pulls_renew(struct bus *b);
 void pull_delete(struct pull *p); /* what its requests still bring is NAKed */
 #endif

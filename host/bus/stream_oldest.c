@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-#define _GNU_SOURCE /* timegm */
 #include "base/jsonval.h"
 #include "bus/jsapi.h"
 #include "bus/stream.h"
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define NO_MESSAGE 10037 /* STREAM.MSG.GET: there is none from there on */
 
@@ -60,34 +57,9 @@ static const char *name_at_hand(const struct look *l) {
     return json_string_value(json_object_get(json_object_get(at_hand(l), "config"), "name"));
 }
 
-/* "2026-11-21T05:05:35.89906676Z" (or with an offset) in ms epoch, -1 when it is none. */
-static int64_t time_ms(const json_t *text) {
-    struct tm tm = {0};
-    int at = 0, ms = 0, hours, minutes;
-    const char *s = json_string_value(text);
-    if (!s || sscanf(s, "%4d-%2d-%2dT%2d:%2d:%2d%n", &tm.tm_year, &tm.tm_mon, &tm.tm_mday,
-                     &tm.tm_hour, &tm.tm_min, &tm.tm_sec, &at) != 6)
-        return -1;
-    tm.tm_year -= 1900;
-    tm.tm_mon--;
-    int64_t out = (int64_t)timegm(&tm) * 1000;
-    s += at;
-    for (int unit = 100; *s == '.' || (*s >= '0' && *s <= '9'); s++)
-        if (*s != '.') {
-            ms += (*s - '0') * unit;
-            unit /= 10;
-        }
-    out += ms;
-    if (!strcmp(s, "Z"))
-        return out;
-    if (sscanf(s, "%3d:%2d", &hours, &minutes) != 2)
-        return -1;
-    return out - (hours * 60 + (*s == '-' ? -minutes : minutes)) * 60000LL;
-}
-
 /* False, and l is gone, when it cannot be read. */
 static bool take_time(struct look *l, const json_t *text) {
-    int64_t ms = time_ms(text);
+    int64_t ms = jsapi_time_ns(text) / 1000000;
     if (ms < 0) {
         fail(l, "a time stamp that cannot be read");
         return false;

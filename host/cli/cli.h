@@ -6,7 +6,7 @@
 #include "base/config.h"
 #include "vm/gen.h"
 
-#define CLI_MAX_FLAGS 20
+#define CLI_MAX_FLAGS 64 /* given */
 
 struct cli {
     struct config cfg; /* defaults, environment, flags */
@@ -27,11 +27,20 @@ int cmd_run(struct cli *c);
 int cmd_dev(struct cli *c);
 int cmd_demo(struct cli *c);
 int cmd_db_init(struct cli *c);
-int cmd_job_trigger(struct cli *c);
+int cmd_db_migrate(struct cli *c);
+int cmd_new(struct cli *c);
+int cmd_routes(struct cli *c);
+int cmd_completion(struct cli *c);
+int cmd_call(struct cli *c);
 int cmd_job_replay(struct cli *c);
 int cmd_job_dry_run(struct cli *c); /* job:replay --dry-run */
 int cmd_job_discard(struct cli *c);
 int cmd_job_cancel(struct cli *c);
+int cmd_job_show(struct cli *c);
+int cmd_queue_list(struct cli *c);
+int cmd_queue_inspect(struct cli *c);
+int cmd_outbox_list(struct cli *c);
+int cmd_doctor(struct cli *c);
 int cmd_check(struct cli *c);
 int cmd_types(struct cli *c);
 int cmd_exec(struct cli *c);
@@ -49,8 +58,26 @@ const char *cli_flag(const struct cli *c, const char *name);
  * both URLs, namespace, prefix and app folder become those of the `rbf dev` that runs in this
  * folder, as if flags had said so. -1 with err when none does. */
 int cli_find_servers(struct cli *c, char *const *server, struct err *err);
+/* The database of the `rbf dev` that runs in this folder, if it serves this very app: another's has
+ * other tables. The caller's; NULL: there is none. */
+char *cli_dev_database(const struct cli *c);
 /* The NATS URL is that of a private server: certificates and credentials for others are not. */
 void cli_private_nats(struct config *c);
+/* Appends what `rbf COMMAND --help` says besides its usage (help.c): flags, as main.c's table has
+ * them, an example, exit codes. */
+void cli_help(struct buf *out, const char *command, const char *flags);
+/* Appends the table of exit codes, of all commands. */
+void cli_help_codes(struct buf *out);
+/* The i-th command that is for people, and its flags (NULL: not wanted); NULL behind the last. */
+const char *cli_command(int i, const char **flags);
+/* What people type to get here: "./rbf" or "rbf". */
+const char *cli_self(void);
+/* Applies the host's own migrations, then the app's: what dev, test and db:migrate do. n counts
+ * those of each, where it is not NULL. -1 with err. */
+struct cli_migrated {
+    int host, app;
+};
+int cli_migrate(const struct cli *c, const char *url, struct cli_migrated *n, struct err *err);
 /* The app's folder: the argument, else what is configured. -1, said, when it is no folder or there
  * is more than one argument. */
 int cli_app_dir(struct cli *c);

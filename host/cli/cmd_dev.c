@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/configval.h"
 #include "base/jsonval.h"
-#include "base/log.h"
 #include "cli/cli.h"
 #include "ops/gate.h"
 #include "ops/services.h"
 #include "ops/supervisor.h"
-#include "pg/migrate.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,7 +51,7 @@ static void print_try(const json_t *operations) {
     if (!op)
         return;
     const char *example = text(op, "example"), *quote = *example ? "'" : "";
-    printf("\n  Try, in another terminal:\n    ./rbf job:trigger %s.%s %s%s%s\n",
+    printf("\n  Try, in another terminal:\n    %s call %s.%s %s%s%s\n", cli_self(),
            text(op, "subject"), text(op, "path"), quote, example, quote);
 }
 
@@ -73,20 +71,6 @@ static void on_live(bool first, const char *describe, void *arg) {
            d->c->cfg.app_dir);
     fflush(stdout);
     json_decref(v);
-}
-
-static int migrate(const struct dev *d, struct err *err) {
-    const char *url = services_database_url(d->services);
-    char *own = xasprintf("%s/sql", d->c->share);
-    char *app = xasprintf("%s/migrations", d->c->cfg.app_dir);
-    int n = 0, rc = migrate_apply(url, "rbf", own, &n, err);
-    if (!rc)
-        rc = migrate_apply(url, "app", app, &n, err);
-    if (!rc && n)
-        log_info("migrations applied", LOG_I("files", n));
-    free(own);
-    free(app);
-    return rc;
 }
 
 /* --gate: the words of the command that runs the specs. */
@@ -127,7 +111,7 @@ static int serve(struct dev *d) {
     char *const worker[] = {"rbf", "worker", NULL};
     struct err err;
     cli_private_nats(cfg);
-    if (migrate(d, &err) ||
+    if (cli_migrate(d->c, services_database_url(d->services), NULL, &err) ||
         config_set(cfg, "databaseUrl", services_database_url(d->services), CONFIG_FLAG, &err) ||
         config_set(cfg, "natsUrl", services_nats_url(d->services), CONFIG_FLAG, &err))
         return cli_fail("%s", err.msg);

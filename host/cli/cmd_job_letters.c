@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* job:replay, job:discard, job:cancel: what people do with work that waits or died. */
 #include "cli/cli.h"
+#include "cli/progress.h"
 #include "core/letters.h"
 #include <inttypes.h>
 #include <stdio.h>
@@ -14,7 +15,7 @@ static int read_choice(const struct cli *c, const char *command, struct letter_c
     if (c->argc <= 1 && (out->id != NULL) + (out->fingerprint != NULL) + out->all == 1)
         return 0;
     return cli_fail("usage: rbf %s ID | --group FINGERPRINT | --all (one of them; ids and "
-                    "fingerprints are in rbf_dead_letters)",
+                    "fingerprints: rbf queue:inspect QUEUE --dead)",
                     command);
 }
 
@@ -46,10 +47,26 @@ static int print_replayed(const struct letter_choice *w, const struct letter_cou
     return n->refused > 0;
 }
 
-int cmd_job_replay(struct cli *c) {
-    struct letter_choice which;
+static void on_step(void *arg) {
+    progress_step(arg);
+}
+
+static int replay(struct cli *c, struct pgsync *s, struct letter_choice *which) {
     struct letter_counts n;
     struct err err;
+    int64_t total = 1;
+    if (which->id == NULL && letters_count(s, c->cfg.namespace_, which, &total, &err))
+        return cli_fail("%s", err.msg);
+    struct progress bar = progress_begin("sending again", total);
+    which->step = on_step;
+    which->arg = &bar;
+    int rc = letters_replay(s, c->cfg.namespace_, which, &n, &err);
+    progress_end(&bar);
+    return rc ? cli_fail("%s", err.msg) : print_replayed(which, &n);
+}
+
+int cmd_job_replay(struct cli *c) {
+    struct letter_choice which;
     if (cli_flag(c, "--dry-run"))
         return cmd_job_dry_run(c);
     if (cli_flag(c, "--json") || cli_flag(c, "--allow-http"))
@@ -59,8 +76,7 @@ int cmd_job_replay(struct cli *c) {
     struct pgsync *s = open_database(c);
     if (!s)
         return 1;
-    int rc = letters_replay(s, c->cfg.namespace_, &which, &n, &err) ? cli_fail("%s", err.msg)
-                                                                    : print_replayed(&which, &n);
+    int rc = replay(c, s, &which);
     pgsync_close(s);
     return rc;
 }

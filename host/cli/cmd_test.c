@@ -7,7 +7,6 @@
 #include "core/specs.h"
 #include "ops/services.h"
 #include "ops/statedir.h"
-#include "pg/migrate.h"
 #include "pg/pgsync.h"
 #include <limits.h>
 #include <signal.h>
@@ -63,13 +62,7 @@ static int make(const struct test *t, const char *name, const char *template, st
 
 static int migrate(const struct test *t, struct err *err) {
     char *url = url_of(server_url(t), t->template);
-    char *own = xasprintf("%s/sql", t->c->share);
-    char *app = xasprintf("%s/migrations", t->c->cfg.app_dir);
-    int n = 0, rc = migrate_apply(url, "rbf", own, &n, err);
-    if (!rc)
-        rc = migrate_apply(url, "app", app, &n, err);
-    free(own);
-    free(app);
+    int rc = cli_migrate(t->c, url, NULL, err);
     free(url);
     return rc;
 }

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli/cli.h"
-#include "ops/services.h"
 #include "pg/columns.h"
 #include "vm/gentypes.h"
 #include <errno.h>
@@ -13,28 +12,6 @@
 /* Hidden, so that the host does not load it as one of the app's files; lua-language-server reads
  * it all the same, as it reads every .lua file of a workspace. */
 #define DEFAULT_NAME ".rbf-types.lua"
-
-static bool same_folder(const char *a, const char *b) {
-    char *x = realpath(a, NULL), *y = realpath(b, NULL);
-    bool same = x && y && !strcmp(x, y);
-    free(x);
-    free(y);
-    return same;
-}
-
-/* The database that the settings name, else that of a `rbf dev` of this app; NULL: there is none.
- * Caller frees. */
-static char *find_database(const struct cli *c) {
-    struct services_dev dev;
-    struct err none;
-    if (c->cfg.database_url)
-        return xstrdup(c->cfg.database_url);
-    if (services_find(c->cfg.state_dir, &dev, &none))
-        return NULL;
-    char *url = same_folder(dev.app_dir, c->cfg.app_dir) ? xstrdup(dev.database_url) : NULL;
-    services_dev_free(&dev);
-    return url;
-}
 
 /* Is that the file's content already? Then its time stays as it is, for whatever watches it. */
 static bool holds(const char *path, const struct buf *text) {
@@ -126,7 +103,7 @@ int cmd_types(struct cli *c) {
     struct gen *g = cli_load(c, &err);
     if (!g)
         return cli_fail("%s", err.msg);
-    char *url = find_database(c);
+    char *url = c->cfg.database_url ? xstrdup(c->cfg.database_url) : cli_dev_database(c);
     if (!url)
         fputs("rbf: no database, so no types of rows: start `rbf dev`, or pass --database-url\n",
               stderr);

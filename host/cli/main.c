@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/log.h"
+#include "base/secrets.h"
 #include "cli/cli.h"
 #include "core/worker.h"
 #include <limits.h>
@@ -15,14 +16,18 @@
     "--app= --output= -o= --filter= --filter-out= --name= --tags= --exclude-tags= --repeat= "      \
     "--seed= --shuffle --list --verbose -v --no-keep-going --watch --coverage"
 
+#define CMD_CALL_FLAGS "--param=* --header=* --timeout= --no-wait --request-id="
+
 struct command {
     const char *name;
     int (*run)(struct cli *c);
     const char *usage, *what; /* NULL: not for people */
-    const char *flags;        /* those that config does not know: "--apply --id=" ("=": valued) */
+    const char *flags; /* those that config does not know: "--apply --id= --tag=*" ("=": valued,
+                    "*": as often as one likes) */
 };
 
 static const struct command commands[] = {
+    {"new", cmd_new, "new NAME", "a folder NAME with an app to begin with", ""},
     {"dev", cmd_dev, "dev [APP_DIR]",
      "private PostgreSQL and NATS, watch the files, serve; --gate: if specs pass",
      "--gate --gate-timeout="},
@@ -30,8 +35,12 @@ static const struct command commands[] = {
     {"run", cmd_run, "run [APP_DIR]", "serve against DATABASE_URL and NATS_URL", ""},
     {"db:init", cmd_db_init, "db:init [--apply]", "print the host's tables as SQL, or apply them",
      "--apply"},
-    {"job:trigger", cmd_job_trigger, "job:trigger QUEUE.PATH [JSON]",
-     "send a request, wait, print the result; --request-id ID", "--request-id="},
+    {"db:migrate", cmd_db_migrate, "db:migrate [APP_DIR]",
+     "apply the host's tables and the app's migrations; --status, --dry-run",
+     "--status --dry-run --json"},
+    {"call", cmd_call, "call QUEUE.PATH [JSON|@FILE|-]",
+     "send a request, wait, print the answer; --param, --header NAME=VALUE", CMD_CALL_FLAGS},
+    {"job:trigger", cmd_call, "job:trigger QUEUE.PATH [JSON]", "the same as call", CMD_CALL_FLAGS},
     {"job:replay", cmd_job_replay, "job:replay ID | --group FP | --all",
      "send dead letters again, by id, fingerprint or all; ID --dry-run tries today's code",
      "--group= --all --dry-run --json --allow-http"},
@@ -39,14 +48,28 @@ static const struct command commands[] = {
      "drop dead letters, by id, fingerprint or all", "--group= --all"},
     {"job:cancel", cmd_job_cancel, "job:cancel ID",
      "cancel what waits for its time, by job or request id", ""},
+    {"routes", cmd_routes, "routes [APP_DIR] [--json]",
+     "the app's operations and crons, with file and line; no servers", "--json"},
+    {"job:show", cmd_job_show, "job:show ID [--json]",
+     "all that is known of a request, by its id, a job's or a letter's", "--json"},
+    {"queue:list", cmd_queue_list, "queue:list [--json]",
+     "what waits, runs, is delayed or dead in each queue", "--json"},
+    {"queue:inspect", cmd_queue_inspect, "queue:inspect QUEUE [--dead]",
+     "the messages of a queue, or its dead letters; --limit N, --json", "--dead --limit= --json"},
+    {"outbox:list", cmd_outbox_list, "outbox:list [--json]",
+     "what is committed and not yet in a stream; --limit N", "--limit= --json"},
+    {"doctor", cmd_doctor, "doctor [APP_DIR] [--json]",
+     "are servers, rights, tables, streams and clocks as they must be?", "--json"},
     {"check", cmd_check, "check [APP_DIR] [--json]",
      "load the files without servers, name the first fault", "--json"},
     {"types", cmd_types, "types [APP_DIR] [--output FILE|-]",
      "annotations of the app for editors; --stdout", "--output= --stdout"},
     {"exec", cmd_exec, "exec [FLAGS] SCRIPT.lua [ARGS]",
      "run a script as a client of the app; --app APP_DIR", "--app="},
-    {"test", cmd_test, "test [PATH…]",
+    {"test", cmd_test, "test [PATH ...]",
      "run specs (busted) inside the host; --filter PATTERN, -o TAP", CMD_TEST_FLAGS},
+    {"completion", cmd_completion, "completion bash", "print what completes rbf's words in bash",
+     ""},
     {"worker", cmd_worker, NULL, NULL, ""},
 };
 #define N_COMMANDS (sizeof commands / sizeof *commands)
@@ -71,7 +94,8 @@ static void take_out(struct cli *c, int i) {
     c->argc--;
 }
 
-/* flag: as in struct command, n bytes. True when argument i is it; then it is taken out. */
+/* flag: n bytes, as in struct command but for its "*". True when argument i is it; then it is taken
+ * out. */
 static bool take_flag(struct cli *c, int i, const char *flag, size_t n) {
     bool valued = flag[n - 1] == '=';
     char *arg = c->argv[i], *value = "";
@@ -88,16 +112,28 @@ static bool take_flag(struct cli *c, int i, const char *flag, size_t n) {
     return true;
 }
 
+/* All times that it is given; -1 with err: once too often, or without its value. */
+static int take_all(struct cli *c, const char *flag, size_t n, bool many, struct err *err) {
+    int before = c->n_flags;
+    for (int i = 0; i < c->argc && c->n_flags < CLI_MAX_FLAGS;) {
+        if (!take_flag(c, i, flag, n))
+            i++;
+        else if (flag[n - 1] == '=' && !*c->flags[c->n_flags - 1].value)
+            return err_set(err, ERR_CONFIG, "%.*s needs a value", (int)n - 1, flag);
+    }
+    if (c->n_flags == CLI_MAX_FLAGS || (!many && c->n_flags > before + 1))
+        return err_set(err, ERR_CONFIG, "%.*s is given %s", (int)(n - (flag[n - 1] == '=')), flag,
+                       many ? "too often" : "more than once");
+    return 0;
+}
+
 /* Those of this command; config refuses what it does not know. */
 static int take_flags(struct cli *c, const char *flags, struct err *err) {
     for (size_t n; *flags; flags += n + (flags[n] == ' ')) {
         n = strcspn(flags, " ");
-        for (int i = 0; i < c->argc; i++)
-            if (take_flag(c, i, flags, n)) {
-                if (flags[n - 1] == '=' && !*c->flags[c->n_flags - 1].value)
-                    return err_set(err, ERR_CONFIG, "%.*s needs a value", (int)n - 1, flags);
-                break;
-            }
+        bool many = flags[n - 1] == '*';
+        if (take_all(c, flags, n - many, many, err))
+            return -1;
     }
     return 0;
 }
@@ -117,6 +153,8 @@ int cli_app_dir(struct cli *c) {
         free(c->cfg.app_dir);
         c->cfg.app_dir = xstrdup(c->argv[0]);
     }
+    for (size_t n = strlen(c->cfg.app_dir); n > 1 && c->cfg.app_dir[n - 1] == '/'; n--)
+        c->cfg.app_dir[n - 1] = 0;
     if (stat(c->cfg.app_dir, &st) || !S_ISDIR(st.st_mode))
         return -cli_fail("%s is not a folder: name the one that holds your handlers, as in "
                          "`rbf dev handlers`",
@@ -133,11 +171,25 @@ static int help(void) {
     buf_puts(&b, "rbf " RBF_VERSION ": reliable backends, written in Lua\n\n");
     for (size_t i = 0; i < N_COMMANDS; i++)
         if (commands[i].usage)
-            buf_printf(&b, "  rbf %-32s %s\n", commands[i].usage, commands[i].what);
+            buf_printf(&b, "  rbf %-35s %s\n", commands[i].usage, commands[i].what);
     buf_puts(&b, "\nSettings (flags win over the environment, the environment over main.lua):\n");
     config_help(&b);
+    cli_help_codes(&b);
+    buf_puts(&b, "\nrbf COMMAND --help shows its flags, an example and its exit codes.\n");
     buf_puts(&b, "\nExample: rbf run handlers --database-url postgresql://localhost/app "
                  "--nats-url nats://localhost:4222 --workers 2\n");
+    fputs(b.p, stdout);
+    buf_free(&b);
+    return 0;
+}
+
+static int help_of(const struct command *cmd) {
+    struct buf b = {0};
+    if (!cmd->usage)
+        return help();
+    buf_printf(&b, "rbf %s\n\n  %s\n", cmd->usage, cmd->what);
+    cli_help(&b, cmd->name, cmd->flags);
+    buf_puts(&b, "\nSettings (servers, namespace, logs …): rbf --help\n");
     fputs(b.p, stdout);
     buf_free(&b);
     return 0;
@@ -148,6 +200,23 @@ static const struct command *find(const char *name) {
         if (!strcmp(commands[i].name, name))
             return &commands[i];
     return NULL;
+}
+
+const char *cli_command(int n, const char **flags) {
+    for (size_t i = 0; i < N_COMMANDS; i++) {
+        if (!commands[i].usage || n--)
+            continue;
+        if (flags)
+            *flags = commands[i].flags;
+        return commands[i].name;
+    }
+    return NULL;
+}
+
+/* The launcher of a checkout (./rbf) says where it is. */
+const char *cli_self(void) {
+    const char *self = getenv("RBF_SELF");
+    return self && *self ? self : "rbf";
 }
 
 static int unknown(const char *name) {
@@ -172,8 +241,10 @@ static const char *share_dir(void) {
     char *slash = n > 0 ? (exe[n] = 0, strrchr(exe, '/')) : NULL;
     if (slash) {
         *slash = 0;
-        snprintf(path, sizeof path, "%s/../share/rbf", exe);
-        if (!access(path, R_OK))
+        char *share = xasprintf("%s/../share/rbf", exe);
+        bool there = realpath(share, path) != NULL;
+        free(share);
+        if (there)
             return path;
     }
     return RBF_SHARE;
@@ -191,6 +262,7 @@ static int configure(struct cli *c, const struct command *cmd, struct err *err) 
     if (log_set_format(c->cfg.log_format))
         return err_set(err, ERR_CONFIG, "--log-format is json or pretty, found '%s'",
                        c->cfg.log_format);
+    secrets_add(c->cfg.log_redact);
     const char *const levels[] = {"debug", "info", "warn", "error", NULL};
     for (int i = 0; levels[i]; i++)
         if (!strcmp(levels[i], c->cfg.log_level)) {
@@ -213,7 +285,7 @@ int main(int argc, char **argv) {
         return unknown(argv[1]);
     for (int i = 2; i < ours(cmd, argc - 2, argv + 2) + 2; i++)
         if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h"))
-            return help();
+            return help_of(cmd);
     struct cli c = {.argc = argc - 2, .argv = argv + 2, .share = share_dir()};
     int code = configure(&c, cmd, &err) ? cli_fail("%s", err.msg) : cmd->run(&c);
     config_free(&c.cfg);

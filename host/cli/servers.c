@@ -2,6 +2,7 @@
 /* servers - which servers a command talks to. */
 #include "cli/cli.h"
 #include "ops/services.h"
+#include <stdlib.h>
 #include <string.h>
 
 /* From now on as if a flag had said so: main.lua does not win over it. */
@@ -32,4 +33,22 @@ int cli_find_servers(struct cli *c, char *const *server, struct err *err) {
         rc = take(c, "namespace", dev.namespace_, err);
     services_dev_free(&dev);
     return rc ? -1 : 0;
+}
+
+static bool same_folder(const char *a, const char *b) {
+    char *x = realpath(a, NULL), *y = realpath(b, NULL);
+    bool same = x && y && !strcmp(x, y);
+    free(x);
+    free(y);
+    return same;
+}
+
+char *cli_dev_database(const struct cli *c) {
+    struct services_dev dev;
+    struct err none;
+    if (services_find(c->cfg.state_dir, &dev, &none))
+        return NULL;
+    char *url = same_folder(dev.app_dir, c->cfg.app_dir) ? xstrdup(dev.database_url) : NULL;
+    services_dev_free(&dev);
+    return url;
 }

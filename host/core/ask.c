@@ -3,9 +3,9 @@
 #include <string.h>
 
 static const struct ask *const all[] = {
-    &ask_sleep,      &ask_namespace,   &ask_client_send,      &ask_client_wait,  &ask_http,
-    &ask_cache_get,  &ask_cache_set,   &ask_cache_invalidate, &ask_test_connect, &ask_test_run,
-    &ask_test_clock, &ask_test_client, &ask_test_crons,
+    &ask_sleep,      &ask_namespace,   &ask_client_send,      &ask_client_wait,   &ask_http,
+    &ask_cache_get,  &ask_cache_set,   &ask_cache_invalidate, &ask_test_connect,  &ask_test_run,
+    &ask_test_clock, &ask_test_client, &ask_test_crons,       &ask_client_cancel,
 };
 
 const struct ask *ask_find(const char *name) {

@@ -16,7 +16,7 @@ struct ask {
 
 extern const struct ask ask_sleep, ask_namespace, ask_http;
 extern const struct ask ask_cache_get, ask_cache_set, ask_cache_invalidate;
-extern const struct ask ask_client_send, ask_client_wait;
+extern const struct ask ask_client_send, ask_client_wait, ask_client_cancel;
 extern const struct ask ask_test_connect, ask_test_run; /* of rbf test */
 extern const struct ask ask_test_clock, ask_test_client, ask_test_crons;
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/client.h"
 #include "base/clock.h"
+#include "base/id.h"
 #include "base/log.h"
 #include "bus/bus.h"
 #include "core/after.h"
@@ -97,11 +98,18 @@ static void end_unanswered(struct client_call *c, int status, const char *code, 
     end(c);
 }
 
+/* It may run, or have run. */
+static void end_unknown(struct client_call *c, int status, const char *code, char *message) {
+    set_answer(c, status, code, message);
+    c->answer.unknown = true;
+    end(c);
+}
+
 static void end_unavailable(struct client_call *c, const char *why, bool unknown) {
-    if (c->way == CLIENT_STORE && unknown)
-        end_unanswered(c, 503, "UNAVAILABLE",
-                       xasprintf("%s; it may run all the same: ask again under its request id %s",
-                                 why, c->id));
+    if (c->way != CLIENT_ASK && unknown)
+        end_unknown(c, 503, "UNAVAILABLE",
+                    xasprintf("%s; it may run all the same: ask again under its request id %s", why,
+                              c->id));
     else
         end_unanswered(c, 503, "UNAVAILABLE", xstrdup(why));
 }
@@ -114,11 +122,11 @@ static void on_deadline(void *arg) {
             xasprintf("NATS is away: no answer from %s within %d ms", c->subject, c->timeout_ms);
         end_unavailable(c, why, c->sent);
         free(why);
-    } else if (c->way == CLIENT_STORE) {
-        end_unanswered(c, 504, "TIMEOUT",
-                       xasprintf("no answer from %s within %d ms; the request may still run: ask "
-                                 "again under its request id %s",
-                                 c->subject, c->timeout_ms, c->id));
+    } else if (c->way != CLIENT_ASK) {
+        end_unknown(c, 504, "TIMEOUT",
+                    xasprintf("no answer from %s within %d ms; the request may still run: ask "
+                              "again under its request id %s",
+                              c->subject, c->timeout_ms, c->id));
     } else {
         end_unanswered(c, 504, "TIMEOUT",
                        xasprintf("no answer from %s within %d ms", c->subject, c->timeout_ms));
@@ -167,6 +175,8 @@ static void on_stored(const struct err *err, bool duplicate, void *arg) {
     c->asked = 0;
     if (err)
         on_failed(c, err);
+    else if (c->way == CLIENT_LEAVE)
+        end_unanswered(c, CLIENT_STORED, NULL, NULL);
 }
 
 static void on_answer(const struct bus_msg *m, const struct err *err, void *arg) {
@@ -201,8 +211,17 @@ static void refuse(struct client_call *c, const struct err *err) {
     c->pause = after_ms(c->client->loop, 0, on_refused, c);
 }
 
-/* Where the answer of a stored request is to go, and as which message it is stored. */
+/* Where the answer of a stored request is to go, and as which message it is stored: one of its own,
+ * however often its request id was used before. */
 static void set_reply(struct client_call *c) {
+    char own[ID_TEXT];
+    if (c->way == CLIENT_LEAVE) {
+        if (!hdrs_get(&c->hdrs, "Nats-Msg-Id")) {
+            id_v7(own);
+            hdrs_set(&c->hdrs, "Nats-Msg-Id", own);
+        }
+        return;
+    }
     if (!c->expected) {
         struct buf inbox = {0};
         c->expected = bus_expect(c->client->bus, left_ms(c), on_answer, c, &inbox);
@@ -219,7 +238,7 @@ static void attempt(struct client_call *c) {
     struct bus *b = c->client->bus;
     struct err err;
     bus_forget(b, c->asked);
-    if (c->way == CLIENT_STORE) {
+    if (c->way != CLIENT_ASK) {
         int ms = left_ms(c);
         set_reply(c);
         c->asked = bus_store(b, c->subject, &c->hdrs, c->body, c->len,

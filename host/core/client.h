@@ -21,6 +21,7 @@ void client_delete(struct client *c);
 enum client_way {
     CLIENT_STORE, /* into the queue's stream, the result to an inbox: mutations */
     CLIENT_ASK,   /* request-reply, in no stream: queries */
+    CLIENT_LEAVE, /* into the queue's stream, and nobody waits for the result */
 };
 struct client_request { /* borrowed for the call */
     enum client_way way;
@@ -32,11 +33,13 @@ struct client_request { /* borrowed for the call */
     int timeout_ms;
     int retries;
 };
+#define CLIENT_STORED 202 /* CLIENT_LEAVE: NATS has it */
 struct client_answer {
     int status;       /* HTTP-like */
-    const char *body; /* what the host said; NULL: none did, then: */
+    const char *body; /* what the host said; NULL: none did; then, unless it is stored: */
     size_t len;
     const char *code; /* UNAVAILABLE (503), TIMEOUT (504), BAD_REQUEST: it cannot be sent (400) */
+    bool unknown;     /* no answer, and it may run all the same */
     const char *message; /* one line; names the id where asking again under it may help */
 };
 /* Begins a call; its number. Its answer is kept until somebody waits for it. */

@@ -28,13 +28,43 @@ static void put_first_seen(struct buf *out, const struct task *t) {
         buf_printf(out, "%" PRIu64, t->ack.ts_ns / 1000000);
 }
 
-/* Numbers and quoted parts differ from one occurrence to the next; what is left is the shape. */
-static void put_shape(struct buf *out, const char *s) {
-    for (; s && *s; s++) {
-        if (!isdigit((unsigned char)*s))
+static bool in_word(char c) {
+    return isalnum((unsigned char)c) || c == '_' || c == '-' || (unsigned char)c >= 0x80;
+}
+
+/* The length of a quoted part at s: 0 for an apostrophe and a quote without its end. */
+static size_t quoted(const char *s, const char *start) {
+    bool opens = (*s == '"' || *s == '\'') && (s == start || !in_word(s[-1]));
+    const char *end = opens ? strchr(s + 1, *s) : NULL;
+    return end ? (size_t)(end - s) + 1 : 0;
+}
+
+static bool has_digit(const char *s, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        if (isdigit((unsigned char)s[i]))
+            return true;
+    return false;
+}
+
+/* Numbers, ids (words with digits) and quoted parts differ from one occurrence to the next; what is
+ * left is the shape. */
+static void put_shape(struct buf *out, const char *text) {
+    for (const char *s = text; s && *s;) {
+        size_t n = quoted(s, text);
+        if (n) {
+            buf_puts(out, "''");
+        } else if (in_word(*s)) {
+            while (in_word(s[n]))
+                n++;
+            if (has_digit(s, n))
+                buf_putc(out, '#');
+            else
+                buf_put(out, s, n);
+        } else {
+            n = 1;
             buf_putc(out, *s);
-        else if (!out->len || out->p[out->len - 1] != '#')
-            buf_putc(out, '#');
+        }
+        s += n;
     }
 }
 

@@ -38,6 +38,7 @@ struct stats {
     uint64_t parked;     /* put into the outbox for a later attempt */
     uint64_t dead;       /* dead letters */
     uint64_t naks;       /* given back to NATS (unknown paths, draining) */
+    uint64_t groups;     /* transactions committed for them */
     uint64_t twins;      /* waited for a task of the same id */
     uint64_t redelivered;
     uint64_t published; /* outbox rows stored in NATS after their commit */
@@ -77,6 +78,7 @@ struct host {
     struct list tasks;     /* struct task.node: everything in hand */
     struct task *running;  /* hash by request id: mutations under way */
     struct lane *lanes;    /* hash by operation */
+    struct list txs;       /* struct tx.node: transactions under way */
     struct list runs;      /* struct run.node: handlers under way, for their deadlines */
     int n_tasks;
     bool draining;

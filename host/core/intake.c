@@ -5,22 +5,28 @@
 #include "bus/stream.h"
 #include "core/after.h"
 #include "core/alone.h"
+#include "core/queuespec.h"
 #include "core/task.h"
 #include <stdlib.h>
 #include <string.h>
 
 #define ENSURE_AGAIN_MS 1000
+#define GROUPS_IN_HAND 8
+#define SAY_EACH 30 /* refusals */
 
 struct queue {
     struct list node; /* in intake.queues */
     struct intake *in;
     char *name, *stream, *consumer, *subjects, *description;
-    int64_t ack_wait_ms, concurrency;
+    int64_t ack_wait_ms, concurrency, group;
+    int64_t limit; /* that its open pulls were made for; 0: none were */
     int in_hand;
+    int ended, pace;      /* since the last tick; in a tick, lately */
     bool ensuring, stale; /* an ensure is under way; its spec has changed since */
     bool live;            /* of the live generation */
     bool ready;           /* stream and consumer are there */
     struct stream_spec spec;
+    unsigned refusals; /* one after the other */
     struct pull *pull; /* NULL until ready the first time */
     struct after *later;
 };
@@ -45,13 +51,25 @@ int64_t queue_ack_wait_ms(const struct queue *q) {
 
 /* --- how much --- */
 
-/* Twice the connections, so that the next message is there when one ends; each queue for itself, so
- * that a slow one does not starve the others. */
+static int64_t least(int64_t a, int64_t b) {
+    return a < b ? a : b;
+}
+
+/* At any time: twice the connections, so that the next message is there when one ends, or enough
+ * for groups on a few of them. */
+static int64_t limit_of(const struct queue *q) {
+    int64_t pairs = 2 * q->in->h->cfg->connections, groups = GROUPS_IN_HAND * q->group;
+    int64_t most = pairs > groups ? pairs : groups;
+    return q->concurrency ? least(q->concurrency, most) : most;
+}
+
+/* Beyond twice the connections only what the queue ends within two ticks: never many that would
+ * wait here while other hosts are idle. Each queue for itself, so that a slow one does not starve
+ * the others. */
 static int room(const struct queue *q) {
     const struct host *h = q->in->h;
-    int64_t most = 2 * h->cfg->connections;
-    if (q->concurrency && q->concurrency < most)
-        most = q->concurrency;
+    int64_t pairs = 2 * h->cfg->connections, soon = 2 * (int64_t)q->pace;
+    int64_t most = least(pairs > soon ? pairs : soon, limit_of(q));
     if (h->draining || !q->live || !pgpool_up(h->pool) || alone_wanted(h->alone))
         return 0;
     return most > q->in_hand ? (int)most - q->in_hand : 0;
@@ -64,7 +82,17 @@ static void refresh(struct queue *q) {
 
 void queue_task_ended(struct queue *q) {
     q->in_hand--;
+    q->ended++;
     refresh(q);
+}
+
+void intake_tick(struct intake *in) {
+    list_each(&in->queues, it) {
+        struct queue *q = container_of(it, struct queue, node);
+        q->pace = q->ended > q->pace / 2 ? q->ended : q->pace / 2;
+        q->ended = 0;
+        refresh(q);
+    }
 }
 
 void intake_refresh(struct intake *in) {
@@ -89,7 +117,7 @@ static void on_message(struct pull *p, struct bus_msg *m, void *arg) {
         bus_msg_delete(m);
         return;
     }
-    if (h->draining) {
+    if (h->draining || !q->live) { /* asked for before that */
         bus_ack(h->bus, m->reply, "-NAK");
         h->stats.naks++;
         bus_msg_delete(m);
@@ -115,6 +143,7 @@ static void on_gone(struct pull *p, const struct err *err, void *arg) {
 
 static void start_pulling(struct queue *q) {
     q->ready = true;
+    q->refusals = 0;
     if (q->pull)
         pull_resume(q->pull);
     else
@@ -151,7 +180,8 @@ static void refused(struct queue *q, const struct err *err) {
         in->refused = *err;
     if (!in->started && in->h->gen->number == 1)
         return;
-    log_error("queue not ready", LOG_S("queue", q->name), LOG_S("error", err->msg));
+    if (q->refusals++ % SAY_EACH == 0)
+        log_error("queue not ready", LOG_S("queue", q->name), LOG_S("error", err->msg));
     if (!q->later)
         q->later = after_ms(in->h->loop, ENSURE_AGAIN_MS, ensure_later, q);
 }
@@ -180,15 +210,6 @@ static void ensure(struct queue *q) {
 
 /* --- queues from the generation --- */
 
-/* NATS names take no dots: "test.a." and "jobs" give "test_a_jobs". */
-static char *default_stream(const struct host *h, const char *name) {
-    char *s = xasprintf("%s%s", h->cfg->subject_prefix, name);
-    for (char *p = s; *p; p++)
-        if (*p == '.')
-            *p = '_';
-    return s;
-}
-
 static struct queue *find(struct intake *in, const char *stream, const char *subjects) {
     list_each(&in->queues, it) {
         struct queue *q = container_of(it, struct queue, node);
@@ -201,25 +222,37 @@ static struct queue *find(struct intake *in, const char *stream, const char *sub
 static void fill_spec(struct queue *q, const struct gen_queue *g) {
     q->ack_wait_ms = g->ack_wait_ms;
     q->concurrency = g->concurrency;
+    q->group = g->group;
     q->spec = (struct stream_spec){
         .stream = q->stream,
         .consumer = q->consumer,
         .subjects = q->subjects,
         .description = q->description,
         .ack_wait_ms = q->ack_wait_ms,
-        /* far above what workers hold: the server must never stop delivering because of it */
-        .max_ack_pending = 10000,
+        .max_ack_pending = QUEUESPEC_MAX_ACK_PENDING,
         .replicas = g->replicas > 0 ? g->replicas : 1,
     };
+}
+
+/* Of a queue that is there already: what a reload changes, and what it cannot. */
+static void take_names(struct queue *q, const struct gen_queue *g) {
+    const char *consumer = g->consumer ? g->consumer : g->name;
+    if (strcmp(q->consumer, consumer))
+        log_warn("a queue's consumer is not changed by a reload: delete the old one, then restart",
+                 LOG_S("queue", g->name), LOG_S("stream", q->stream), LOG_S("used", q->consumer),
+                 LOG_S("wanted", consumer));
+    free(q->name);
+    q->name = xstrdup(g->name);
 }
 
 /* Borrows nothing of g: generations go, queues stay. */
 static struct queue *queue_for(struct intake *in, const struct gen_queue *g, bool *changed) {
     const struct host *h = in->h;
-    char *stream = g->stream ? xstrdup(g->stream) : default_stream(h, g->name);
+    char *stream = queuespec_stream(h->cfg, g);
     char *subjects = xasprintf("%s%s.>", h->cfg->subject_prefix, g->subject);
     struct queue *q = find(in, stream, subjects);
-    *changed = !q || q->ack_wait_ms != g->ack_wait_ms || !q->ready;
+    *changed = !q || q->ack_wait_ms != g->ack_wait_ms || !q->ready ||
+               q->spec.replicas != (g->replicas > 0 ? g->replicas : 1);
     if (!q) {
         q = xcalloc(1, sizeof *q);
         q->in = in;
@@ -232,6 +265,7 @@ static struct queue *queue_for(struct intake *in, const struct gen_queue *g, boo
     } else {
         free(stream);
         free(subjects);
+        take_names(q, g);
     }
     fill_spec(q, g);
     return q;
@@ -251,6 +285,19 @@ bool intake_serves(const struct host *h, const char *name) {
     return false;
 }
 
+/* A queue that is gone, or with less concurrency: its open pulls would bring more than it takes. */
+static void take_back(struct intake *in) {
+    bool less = false;
+    list_each(&in->queues, it) {
+        struct queue *q = container_of(it, struct queue, node);
+        int64_t now = q->live ? limit_of(q) : 0;
+        less = less || now < q->limit;
+        q->limit = now;
+    }
+    if (less)
+        pulls_renew(in->h->bus);
+}
+
 void intake_apply(struct intake *in, void (*cb)(const struct err *err, void *arg), void *arg) {
     const struct gen *g = in->h->gen;
     in->cb = cb;
@@ -267,6 +314,7 @@ void intake_apply(struct intake *in, void (*cb)(const struct err *err, void *arg
             ensure(q);
     }
     intake_refresh(in); /* those that are gone from the app stop here */
+    take_back(in);
     check_applied(in);
 }
 
@@ -278,8 +326,7 @@ char **intake_streams(const struct intake *in) {
     n = 0;
     list_each(&in->queues, it) names[n++] = xstrdup(container_of(it, struct queue, node)->stream);
     for (int i = 0; i < g->n_queues; i++)
-        names[n++] = g->queues[i].stream ? xstrdup(g->queues[i].stream)
-                                         : default_stream(in->h, g->queues[i].name);
+        names[n++] = queuespec_stream(in->h->cfg, &g->queues[i]);
     return names;
 }
 

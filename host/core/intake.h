@@ -14,6 +14,8 @@ struct intake *intake_new(struct host *h) NODISCARD;
 void intake_apply(struct intake *in, void (*cb)(const struct err *err, void *arg), void *arg);
 /* Asks anew for what fits: after a task ended, or a server came back. */
 void intake_refresh(struct intake *in);
+/* Every 50 ms: what a queue ends in that time is what may wait for it here. */
+void intake_tick(struct intake *in);
 /* Stops pulling for good; what an open pull still brings is NAKed. */
 void intake_drain(struct intake *in);
 /* Ends the pulls, before the bus goes; the queues stay for callbacks that still come. */

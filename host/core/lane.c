@@ -1,30 +1,35 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/lane.h"
 #include "base/log.h"
+#include "core/after.h"
+#include "core/tx.h"
 #include <stdlib.h>
-#include <uthash.h>
+#include <string.h>
 
-/* Additive increase, multiplicative decrease, as in TCP's congestion control (RFC 5681); the signal
- * is the share of conflicts, as a moving average over about 32 transactions. Measured with the
- * sign-up app on an empty table, random addresses, 16 connections: 17 % of the creates conflicted
- * without lanes, 2 % with them. */
-#define START_WIDTH 4
-#define WEIGHT (1.0 / 32)
-#define CUT_SHARE 0.035 /* two conflicts within about 65 transactions: halve */
-#define CALM_SHARE 0.01 /* none within about 36: widen */
-#define PROBE_MIN 16    /* transactions, after a cut, before it widens by one */
-#define PROBE_MAX 256   /* doubled up to this by each cut, halved by each widening */
+#define WEIGHT (1.0 / 32) /* of one member in the moving averages */
+#define EARLY_MISSES 3
+#define ONE_WANTED 16 /* runs of one statement in a row; four times as many after each mistake */
+#define ONE_WANTED_MAX (1 << 20)
+#define SLOW_MS 100  /* members that take longer go each alone */
+#define GATHER_MS 25 /* what a flight of first statements may take */
+/* Share of failing members times size from which a savepoint each is cheaper than running the
+ * others again; measured: 0.3 to 0.6. */
+#define SAVEPOINTS_FROM 0.3
 
-struct lane {
-    UT_hash_handle hh; /* in host.lanes, by name */
-    char *name;
-    struct list waiting; /* struct lane_waiter.node */
-    int width, running;
-    double share;    /* of conflicts, lately */
-    int seen, probe; /* transactions since the width last changed; as many until it widens */
-    bool cut;        /* once it was cut it widens one by one, before that it doubles */
-    int most;        /* as many as there are connections */
+struct request {
+    struct list node; /* in lane.requests */
+    struct lane *lane;
+    struct pgpool_waiter waiter;
 };
+
+static void forget_what_it_did(struct lane *l, uint32_t generation) {
+    l->generation = generation;
+    l->apart = false;
+    l->early_misses = 0;
+    l->one = 0;
+    l->one_wanted = ONE_WANTED;
+    l->failing = l->member_ms = 0;
+}
 
 struct lane *lane_of(struct host *h, const struct gen_op *op) {
     struct lane *l = NULL;
@@ -35,72 +40,179 @@ struct lane *lane_of(struct host *h, const struct gen_op *op) {
         return l;
     }
     l = xcalloc(1, sizeof *l);
+    l->h = h;
     l->name = name;
-    l->width = START_WIDTH;
-    l->probe = PROBE_MIN;
-    l->most = (int)h->cfg->connections;
+    width_init(&l->width, (int)h->cfg->connections);
     list_init(&l->waiting);
+    list_init(&l->requests);
+    forget_what_it_did(l, 0);
     HASH_ADD_KEYPTR(hh, h->lanes, l->name, strlen(l->name), l);
     return l;
 }
 
-static void start_next(struct lane *l) {
-    while (l->running < l->width) {
-        struct list *node = list_pop(&l->waiting);
-        if (!node)
-            return;
-        struct lane_waiter *w = container_of(node, struct lane_waiter, node);
-        l->running++;
-        w->cb(w->arg);
+/* --- who goes together --- */
+
+static struct task *head(const struct lane *l) {
+    return container_of(l->waiting.next, struct task, member);
+}
+
+/* As many as there are for each connection that could serve the lane now. */
+static int fair_share(const struct lane *l) {
+    int idle = pgpool_unlent(l->h->pool), free_lanes = l->width.now - l->running - 1;
+    int others = idle < free_lanes ? idle : free_lanes;
+    return others > 0 ? (l->n_waiting + others) / (others + 1) : l->n_waiting;
+}
+
+static int most_members(const struct lane *l) {
+    int share = fair_share(l), most = task_op(head(l))->group, gathered = lane_gathers(l);
+    if (l->apart || head(l)->single || l->member_ms > SLOW_MS)
+        return 1;
+    if (gathered && gathered < most)
+        most = gathered;
+    return share < most ? share : most;
+}
+
+static int take(struct lane *l, struct list *members) {
+    int n = 0, most = most_members(l);
+    const struct gen *g = head(l)->gen;
+    while (n < most && !list_empty(&l->waiting) && head(l)->gen == g && !(n && head(l)->single)) {
+        struct task *t = head(l);
+        list_remove(&t->member);
+        list_push(members, &t->member);
+        n++;
+    }
+    l->n_waiting -= n;
+    return n;
+}
+
+static void forget_surplus(struct lane *l) {
+    while (l->n_requests > l->n_waiting) {
+        struct request *r = container_of(list_pop(&l->requests), struct request, node);
+        pgpool_forget(l->h->pool, &r->waiter);
+        free(r);
+        l->n_requests--;
     }
 }
 
-void lane_enter(struct lane *l, struct lane_waiter *w, bool front, void (*cb)(void *arg),
-                void *arg) {
-    w->cb = cb;
-    w->arg = arg;
+static void on_conn(struct pgconn *conn, const struct err *err, void *arg) {
+    struct request *r = arg;
+    struct lane *l = r->lane;
+    struct list members;
+    list_init(&members);
+    list_remove(&r->node);
+    l->n_requests--;
+    free(r);
+    if (!conn) { /* the host is going away; the messages come again */
+        struct list *node;
+        while ((node = list_pop(&l->waiting)))
+            task_end(container_of(node, struct task, member), NULL);
+        l->n_waiting = 0;
+        return;
+    }
+    int n = take(l, &members);
+    l->running++;
+    forget_surplus(l);
+    tx_start(l->h, l, conn, &members, n);
+}
+
+static void request_one(struct lane *l) {
+    struct request *r = xcalloc(1, sizeof *r);
+    r->lane = l;
+    list_push(&l->requests, &r->node);
+    l->n_requests++;
+    pgpool_acquire(l->h->pool, &r->waiter, 0, on_conn, r);
+}
+
+static void pump(void *arg) {
+    struct lane *l = arg;
+    l->pump = NULL;
+    while (l->running + l->n_requests < l->width.now && l->n_requests < l->n_waiting)
+        request_one(l);
+}
+
+/* Once what this turn of the loop brings is here. */
+static void pump_soon(struct lane *l) {
+    if (!l->pump && l->n_waiting)
+        l->pump = after_ms(l->h->loop, 0, pump, l);
+}
+
+void lane_enter(struct lane *l, struct task *t, bool front) {
+    if (t->gen->number > l->generation)
+        forget_what_it_did(l, t->gen->number);
     if (front)
-        list_push_front(&l->waiting, &w->node);
+        list_push_front(&l->waiting, &t->member);
     else
-        list_push(&l->waiting, &w->node);
-    start_next(l);
+        list_push(&l->waiting, &t->member);
+    l->n_waiting++;
+    pump_soon(l);
 }
 
-static void set_width(struct lane *l, int width) {
-    l->seen = 0;
-    l->width = width < 1 ? 1 : width > l->most ? l->most : width;
-}
-
-static void learn(struct lane *l, bool conflicted) {
-    l->seen++;
-    l->share += ((conflicted ? 1.0 : 0.0) - l->share) * WEIGHT;
-    if (conflicted && l->width > 1 && l->share > CUT_SHARE) {
-        l->cut = true;
-        l->probe = l->probe * 2 < PROBE_MAX ? l->probe * 2 : PROBE_MAX;
-        l->share = WEIGHT; /* as after one conflict: the narrower lane gets its chance */
-        set_width(l, l->width / 2);
-        log_debug("lane narrowed", LOG_S("operation", l->name), LOG_I("width", l->width));
-    } else if (!l->cut && l->seen >= l->width && l->share < CALM_SHARE) {
-        set_width(l, l->width *
-                         2); /* slow start: a handler that waits long is wide after two rounds */
-    } else if (l->cut && l->seen >= l->probe && l->share < CALM_SHARE) {
-        if (l->probe > PROBE_MIN)
-            l->probe /= 2;
-        set_width(l, l->width + 1);
+void lane_put_back(struct lane *l, struct list *members) {
+    while (!list_empty(members)) {
+        struct list *last = members->prev;
+        list_remove(last);
+        lane_enter(l, container_of(last, struct task, member), true);
     }
 }
 
-void lane_leave(struct lane *l, bool conflicted) {
+void lane_leave(struct lane *l, enum width_end end) {
     l->running--;
-    learn(l, conflicted);
-    start_next(l);
+    if (width_learn(&l->width, end))
+        log_debug("lane narrowed", LOG_S("operation", l->name), LOG_I("width", l->width.now));
+    pump_soon(l);
 }
 
 void lanes_delete(struct host *h) {
     struct lane *l, *next;
     HASH_ITER(hh, h->lanes, l, next) {
         HASH_DEL(h->lanes, l);
+        after_cancel(&l->pump);
         free(l->name);
         free(l);
     }
+}
+
+/* --- what is learned --- */
+
+static void average(double *mean, double value, int n) {
+    double weight = n * WEIGHT < 0.5 ? n * WEIGHT : 0.5;
+    *mean += (value - *mean) * weight;
+}
+
+void lane_note_time(struct lane *l, double ms, int n) {
+    average(&l->member_ms, ms / n, n);
+}
+
+void lane_note_ran(struct lane *l, int statements) {
+    average(&l->failing, 0, 1);
+    if (statements != 1)
+        l->one = 0;
+    else if (l->one < ONE_WANTED_MAX)
+        l->one++;
+}
+
+void lane_note_failed(struct lane *l) {
+    average(&l->failing, 1, 1);
+}
+
+void lane_not_one(struct lane *l) {
+    l->one = 0;
+    l->one_wanted = l->one_wanted * 4 < ONE_WANTED_MAX ? l->one_wanted * 4 : ONE_WANTED_MAX;
+}
+
+int lane_gathers(const struct lane *l) {
+    if (l->one < l->one_wanted || !lane_early(l))
+        return 0;
+    double most = GATHER_MS / (l->member_ms > 0.01 ? l->member_ms : 0.01);
+    if (l->failing * most > SAVEPOINTS_FROM)
+        most = SAVEPOINTS_FROM / l->failing;
+    return most < 2 ? 0 : (int)most;
+}
+
+bool lane_early(const struct lane *l) {
+    return l->early_misses < EARLY_MISSES;
+}
+
+bool lane_wants_savepoints(const struct lane *l, int n) {
+    return l->failing * n > SAVEPOINTS_FROM;
 }

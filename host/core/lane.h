@@ -1,26 +1,57 @@
 /* SPDX-License-Identifier: MIT */
-/* lane - how many transactions of one operation run side by side. Transactions that conflict only
- * undo each other, so a path whose transactions do is narrowed, down to one at a time, and widened
- * again when it calms: PostgreSQL's predicate locks are pages, and on a small or hot table
- * everybody's page is the same one. Loop thread only. */
+/* lane - the waiting mutations of one operation, and what is known of it: how many of its
+ * transactions run side by side (width.h), how many members one of them takes, whether they all
+ * end after one statement. A free connection takes what waits, so nobody waits for a group to fill:
+ * groups are as large as the database is slow. Loop thread only. */
 #ifndef RBF_LANE_H
 #define RBF_LANE_H
-#include "core/host.h"
+#include "core/task.h"
+#include "core/width.h"
 
-struct lane;
-struct lane_waiter { /* the caller's; borrowed until cb */
-    struct list node;
-    void (*cb)(void *arg);
-    void *arg;
+struct lane {
+    UT_hash_handle hh; /* in host.lanes, by name */
+    struct host *h;
+    char *name;
+    struct list waiting; /* struct task.member */
+    int n_waiting;
+    struct list requests; /* for connections */
+    int n_requests, running;
+    struct after *pump;
+    struct width width;
+    /* Learned of the generation: what a handler does may change with it. */
+    uint32_t generation;
+    bool apart;       /* its handlers do what others in their transaction would notice */
+    int early_misses; /* in a row: a first statement could not ride with BEGIN */
+    int one,
+        one_wanted;   /* runs in a row that ended after one statement; from how many on it is so */
+    double failing;   /* share of members that failed after a statement, lately */
+    double member_ms; /* time a member takes, lately */
 };
 
 /* The lane of an operation, by queue and path; it outlives generations. */
 struct lane *lane_of(struct host *h, const struct gen_op *op);
-/* Calls cb when it may start: at once, from inside, or when another leaves. front: it was in the
- * lane before (a conflict) and goes ahead of those that were not. */
-void lane_enter(struct lane *l, struct lane_waiter *w, bool front, void (*cb)(void *arg),
-                void *arg);
-/* One that was let in is over; conflicted: a serialization failure or deadlock undid it. */
-void lane_leave(struct lane *l, bool conflicted);
+/* Queues t for a transaction (tx_start, later). front: ahead of those that wait. */
+void lane_enter(struct lane *l, struct task *t, bool front);
+/* All of them (struct task.member), ahead of those that wait, in their order. */
+void lane_put_back(struct lane *l, struct list *members);
+/* One transaction is over, and its connection back in the pool. */
+void lane_leave(struct lane *l, enum width_end end);
 void lanes_delete(struct host *h);
+
+/* --- what its transactions tell, and ask --- */
+
+/* n members ran within ms. */
+void lane_note_time(struct lane *l, double ms, int n);
+/* A member ended well, after so many statements; or failed after one. */
+void lane_note_ran(struct lane *l, int statements);
+void lane_note_failed(struct lane *l);
+/* It said that it ends after one statement, and did not. */
+void lane_not_one(struct lane *l);
+/* Do all first statements travel together? Then so many at most (0: no): as fail seldom enough that
+ * running the others again costs little, and are over soon. */
+int lane_gathers(const struct lane *l);
+/* Does the first statement travel with BEGIN? */
+bool lane_early(const struct lane *l);
+/* Would a group of n lose more to failing members than savepoints cost? */
+bool lane_wants_savepoints(const struct lane *l, int n);
 #endif

@@ -151,12 +151,13 @@ int letters_replay(struct pgsync *s, const char *ns, const struct letter_choice 
     if (cursor_init(&at, s, err))
         return -1;
     while ((rc = replay_next(s, params, &at, out, err)) == 1)
-        ;
+        if (which->step)
+            which->step(which->arg);
     cursor_free(&at);
     return rc;
 }
 
-/* ---- discard, cancel ---- */
+/* ---- count, discard, cancel ---- */
 
 static int counted(struct pgsync *s, const char *sql, const char *const params[3], int64_t *n,
                    struct err *err) {
@@ -166,6 +167,13 @@ static int counted(struct pgsync *s, const char *sql, const char *const params[3
     *n = atoll(pgres_value(r, 0, 0, NULL));
     pgsync_free(r);
     return 0;
+}
+
+int letters_count(struct pgsync *s, const char *ns, const struct letter_choice *which, int64_t *n,
+                  struct err *err) {
+    const char *params[3];
+    return counted(s, "SELECT count(*) FROM rbf_dead_letters WHERE " CHOSEN,
+                   choice(ns, which, params), n, err);
 }
 
 int letters_discard(struct pgsync *s, const char *ns, const struct letter_choice *which,
@@ -179,23 +187,35 @@ int letters_discard(struct pgsync *s, const char *ns, const struct letter_choice
                    choice(ns, which, params), discarded, err);
 }
 
-/* READ COMMITTED: a row whose lock the sweeper holds is waited for and looked at again. The message
- * that a parked row was made of may come once more, if its ack was lost: it finds its outcome. */
+#define REPLY_TO                                                                                   \
+    "(SELECT value FROM jsonb_each_text(headers) WHERE lower(key) = 'reply-to' LIMIT 1)"
+#define CANCELLED "'{\"code\": \"ABORTED\", \"message\": \"it was cancelled\"}'"
+
+/* $1 namespace, $2 id, $3 the row's id if that is a request's. READ COMMITTED: a row whose lock the
+ * sweeper holds is waited for and looked at again. The message that a parked row was made of may
+ * come once more, if its ack was lost: it finds its outcome. Who waits for its reply is told that
+ * by the sweeper. */
+#define CANCEL                                                                                     \
+    "WITH gone AS (DELETE FROM rbf_outbox WHERE namespace = $1 AND type = 'request' AND target_at" \
+    "   > " NOW " AND (id::text = lower($2) OR id::text = $3 OR headers->>'RBF-Request-Id' = $2)"  \
+    "   RETURNING *), parked AS (SELECT *, headers->>'RBF-Request-Id' AS request_id, " REPLY_TO    \
+    "   AS reply_to FROM gone WHERE headers ? 'RBF-First-Seen'),"                                  \
+    " told AS (INSERT INTO rbf_results (namespace, request_id, requested_path, requested_input,"   \
+    "   data, status) SELECT namespace, request_id, path, data::text, " CANCELLED ", 499"          \
+    "   FROM parked ON CONFLICT DO NOTHING),"                                                      \
+    " answers AS (INSERT INTO rbf_outbox (namespace, source_request_id, type, path, data, "        \
+    "headers,"                                                                                     \
+    "   target_at) SELECT namespace, source_request_id, 'message', reply_to, " CANCELLED ","       \
+    "   jsonb_build_object('Status-Code', '499', 'Request-Id', request_id, 'RBF-Request-Id',"      \
+    "   request_id), " NOW " FROM parked WHERE reply_to IS NOT NULL)"                              \
+    " SELECT count(*) FROM gone"
+
 int letters_cancel(struct pgsync *s, const char *ns, const char *id, bool *cancelled,
                    struct err *err) {
     char named[ID_TEXT];
     int64_t n = 0;
     id_v5(id, strlen(id), named);
-    int rc = counted(s,
-                     "WITH gone AS (DELETE FROM rbf_outbox WHERE namespace = $1 AND type ="
-                     " 'request' AND target_at > " NOW " AND (id::text = lower($2) OR id::text ="
-                     " $3 OR headers->>'RBF-Request-Id' = $2) RETURNING *), told AS (INSERT INTO"
-                     " rbf_results (namespace, request_id, requested_path, requested_input, data,"
-                     " status) SELECT namespace, headers->>'RBF-Request-Id', path, data::text,"
-                     " '{\"code\": \"ABORTED\", \"message\": \"it was cancelled\"}', 499 FROM gone"
-                     " WHERE headers ? 'RBF-First-Seen' ON CONFLICT DO NOTHING)"
-                     " SELECT count(*) FROM gone",
-                     (const char *const[]){ns, id, named}, &n, err);
+    int rc = counted(s, CANCEL, (const char *const[]){ns, id, named}, &n, err);
     *cancelled = n > 0;
     return rc;
 }

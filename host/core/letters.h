@@ -10,6 +10,8 @@ struct letter_choice {
     const char *id; /* the letter's own, or its request's */
     const char *fingerprint;
     bool all;
+    void (*step)(void *arg); /* after each letter that was looked at; may be NULL */
+    void *arg;
 };
 
 struct letter_counts {
@@ -23,10 +25,14 @@ struct letter_counts {
  * original request id comes, without headers of the first try's time and caller. -1 with err. */
 int letters_replay(struct pgsync *s, const char *ns, const struct letter_choice *which,
                    struct letter_counts *out, struct err *err);
+/* How many letters those are now. */
+int letters_count(struct pgsync *s, const char *ns, const struct letter_choice *which, int64_t *n,
+                  struct err *err);
 /* Deletes letters and the errors stored with them (never a result of status 200). */
 int letters_discard(struct pgsync *s, const char *ns, const struct letter_choice *which,
                     int64_t *discarded, struct err *err);
-/* A job that waits for its time, by its id or its request id: *cancelled = it will never run. */
+/* A job that waits for its time, by its id or its request id: *cancelled = it will never run. Who
+ * waits for its reply gets 499 ABORTED, from the hosts' sweeper. */
 int letters_cancel(struct pgsync *s, const char *ns, const char *id, bool *cancelled,
                    struct err *err);
 #endif

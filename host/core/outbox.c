@@ -134,40 +134,54 @@ static void insert_one(struct pgconn *c, const struct task *t, const struct effe
         buf_free(&row[i]);
 }
 
-static void insert_many(struct pgconn *c, const struct task *t, const struct list *effects) {
-    struct buf cols[COLS] = {0}, row[COLS] = {0};
-    for (int i = 0; i < COLS; i++)
-        pgarray_open(&cols[i]);
-    list_each(effects, it) {
+static void add_rows(struct buf *cols, struct buf *sources, const struct task *t) {
+    struct buf row[COLS] = {0};
+    list_each(&t->run.call->effects, it) {
         fill_row(row, t, container_of(it, struct effect, node));
         for (int i = 0; i < COLS; i++)
             pgarray_add(&cols[i], text_of(&row[i]));
+        pgarray_add(sources, t->env.id);
     }
     for (int i = 0; i < COLS; i++)
+        buf_free(&row[i]);
+}
+
+static void insert_many(struct pgconn *c, const struct list *ran) {
+    struct buf cols[COLS + 1] = {0}, *sources = &cols[COLS];
+    const struct host *h = container_of(ran->next, struct task, member)->h;
+    for (int i = 0; i <= COLS; i++)
+        pgarray_open(&cols[i]);
+    list_each(ran, it) add_rows(cols, sources, container_of(it, struct task, member));
+    for (int i = 0; i <= COLS; i++)
         pgarray_close(&cols[i]);
     pgconn_add(c,
                INSERT_ROWS
-               "SELECT $1, $2, u.id, u.type, u.path, u.data::jsonb, u.headers::jsonb, u.target_at"
-               " FROM unnest($3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[],"
-               " $8::bigint[]) u(id, type, path, data, headers, target_at)" ONCE,
+               "SELECT $1, u.source, u.id, u.type, u.path, u.data::jsonb, u.headers::jsonb,"
+               " u.target_at FROM unnest($2::text[], $3::uuid[], $4::text[], $5::text[],"
+               " $6::text[], $7::text[], $8::bigint[])"
+               " u(source, id, type, path, data, headers, target_at)" ONCE,
                8,
-               (const char *const[]){t->h->cfg->namespace_, t->env.id, cols[0].p, cols[1].p,
+               (const char *const[]){h->cfg->namespace_, sources->p, cols[0].p, cols[1].p,
                                      cols[2].p, cols[3].p, cols[4].p, cols[5].p},
                0);
-    for (int i = 0; i < COLS; i++) {
+    for (int i = 0; i <= COLS; i++)
         buf_free(&cols[i]);
-        buf_free(&row[i]);
-    }
 }
 
-bool outbox_add_insert(struct pgconn *c, const struct task *t, const struct list *effects) {
-    if (list_empty(effects))
-        return false;
-    if (effects->next->next == effects)
-        insert_one(c, t, container_of(effects->next, struct effect, node));
-    else
-        insert_many(c, t, effects);
-    return true;
+void outbox_add_inserts(struct pgconn *c, const struct list *ran) {
+    const struct task *owner = NULL;
+    int n = 0;
+    list_each(ran, it) {
+        const struct task *t = container_of(it, struct task, member);
+        list_each(&t->run.call->effects, at) {
+            n++;
+            owner = t;
+        }
+    }
+    if (n == 1)
+        insert_one(c, owner, container_of(owner->run.call->effects.next, struct effect, node));
+    else if (n > 1)
+        insert_many(c, ran);
 }
 
 /* What the sender told its own server (an id, an expected sequence) is not for the next one. */
@@ -310,6 +324,10 @@ int outbox_send(struct host *h, const struct outbox_row *row, int timeout_ms, bu
         rc = cache_row_send(h, &hd, data, len, timeout_ms, cb, arg, err);
     else
         rc = outbox_send_plain(h->bus, row->path, &hd, data, len, timeout_ms, cb, arg, err);
+    if (rc == 0 && request)
+        log_debug("publishing", LOG_S("request_id", hdrs_get(&hd, "RBF-Request-Id")),
+                  LOG_S("source_request_id", row->source), LOG_S("job", row->id),
+                  LOG_S("subject", row->path));
     free(data);
     hdrs_free(&hd);
     return rc;
@@ -354,7 +372,8 @@ static void publish_one(struct outbox *o, const struct task *t, const struct eff
                              .type = e->type == EFFECT_REQUEST ? "request" : "message",
                              .path = path.p,
                              .data = data.p,
-                             .headers = headers.p};
+                             .headers = headers.p,
+                             .source = t->env.id};
     if (FAILPOINT("outbox.before_publish") ||
         outbox_send(o->h, &row, STORE_TIMEOUT_MS, on_stored, s, &err))
         free(s);
@@ -366,16 +385,15 @@ static void publish_one(struct outbox *o, const struct task *t, const struct eff
     buf_free(&data);
 }
 
-void outbox_publish(struct host *h, const struct task *t, const struct list *effects,
-                    const struct pgres *inserted) {
+void outbox_publish(const struct task *t, const struct pgres *inserted, int *row) {
+    struct host *h = t->h;
     int64_t now = clock_db_ms();
-    int row = 0;
-    list_each(effects, it) {
+    list_each(&t->run.call->effects, it) {
         const struct effect *e = container_of(it, struct effect, node);
         /* one whose id was pending already has no row of its own: that job stays as it is */
-        if (row == pgres_rows(inserted) || strcmp(pgres_value(inserted, row, 0, NULL), e->id))
+        if (*row == pgres_rows(inserted) || strcmp(pgres_value(inserted, *row, 0, NULL), e->id))
             continue;
-        row++;
+        ++*row;
         if (e->target_at > now)
             sweeper_arm(h->sweeper, e->target_at);
         else

@@ -7,15 +7,15 @@
 #include "core/task.h"
 
 struct outbox *outbox_new(struct host *h) NODISCARD;
-/* Adds the INSERT of a task's effects to the flight; false when there are none. traceparent and
- * source_request_id are the task's. */
-bool outbox_add_insert(struct pgconn *c, const struct task *t, const struct list *effects);
+/* Adds the INSERT of the effects of all tasks of a transaction (struct task.member, their runs');
+ * nothing when there are none. traceparent and source_request_id are each task's. */
+void outbox_add_inserts(struct pgconn *c, const struct list *ran);
 /* A row for the message itself, to be published again at target_at as the given attempt. */
 void outbox_add_park(struct pgconn *c, const struct task *t, int64_t target_at, int attempt);
-/* After COMMIT: publishes the due effects; arms the sweeper for the others. inserted: the result of
- * that INSERT, which names the rows that are new. */
-void outbox_publish(struct host *h, const struct task *t, const struct list *effects,
-                    const struct pgres *inserted);
+/* After COMMIT: publishes t's due effects; arms the sweeper for the others. inserted: the result of
+ * that INSERT, which names the rows that are new, in order; *row: the first that is not taken, for
+ * the next task. */
+void outbox_publish(const struct task *t, const struct pgres *inserted, int *row);
 /* A message too large to be published, or NULL: so that it fails before COMMIT. Says which. */
 const struct effect *outbox_too_large(const struct host *h, const struct list *effects);
 /* Nothing is waiting for a PubAck or to be deleted. */
@@ -26,6 +26,7 @@ void outbox_delete(struct outbox *o);
 struct outbox_row {
     const char *id, *type, *path, *data, *headers; /* path: full subject; data: JSON or NULL */
     bool spaced;                                   /* data is jsonb's text */
+    const char *source; /* for the log: the request that scheduled it; NULL where not at hand */
 };
 /* A plain publish, taken as delivered when the server has read past it: then cb comes. 0, or -1
  * with err. */

@@ -6,6 +6,7 @@
 #include "core/hook.h"
 #include "core/run.h"
 #include "core/settle.h"
+#include "core/tasklog.h"
 #include <stdlib.h>
 
 #define MAX_CONFLICTS 10
@@ -40,10 +41,16 @@ static void run_again(void *arg) {
 static void answer_failure(const struct failure *f, void *arg) {
     struct task *t = arg;
     bool ours = f->kind == FAIL_ERROR || f->kind == FAIL_OUTPUT || f->kind == FAIL_SQL;
-    if (ours)
-        log_error("query failed", LOG_S("operation", task_op(t)->path),
-                  LOG_S("request_id", t->env.id), LOG_S("error", f->internal),
-                  LOG_S("traceback", f->traceback));
+    bool known = f->status == 503 && !pgpool_up(t->h->pool); /* said once for all of them */
+    tasklog_end(t, &(struct tasklog_end){.level = known  ? LOG_DEBUG
+                                                  : ours ? LOG_ERROR
+                                                         : LOG_INFO,
+                                         .msg = ours ? "query failed" : "refused",
+                                         .outcome = ours ? "failed" : "refused",
+                                         .status = f->status,
+                                         .code = f->code,
+                                         .error = f->internal ? f->internal : f->message,
+                                         .traceback = ours ? f->traceback : NULL});
     task_reply_error(t, f->status, f->code, f->message, f->details);
     t->h->stats.refused++;
     task_end(t, "+ACK");
@@ -129,6 +136,8 @@ static bool expired(const struct task *t) {
 void query_run(struct task *t) {
     if (expired(t)) {
         t->h->stats.expired++;
+        t->outcome = "expired";
+        t->status = 410;
         task_reply_error(t, 410, "EXPIRED", "Expires-At has passed", NULL);
         task_end(t, "+ACK");
         return;

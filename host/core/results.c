@@ -50,6 +50,43 @@ void results_add_insert(struct pgconn *c, const struct task *t, int status, cons
     free((void *)input);
 }
 
+enum { COL_ID, COL_PATH, COL_INPUT, COL_DATA, COLS };
+
+static void add_row(struct buf *cols, const struct task *t) {
+    char *input = xmemdup(t->msg->data, t->msg->len);
+    pgarray_add(&cols[COL_ID], t->env.id);
+    pgarray_add(&cols[COL_PATH], t->path);
+    pgarray_add(&cols[COL_INPUT], input);
+    pgarray_add(&cols[COL_DATA], t->run.call->result);
+    free(input);
+}
+
+void results_add_inserts(struct pgconn *c, const struct list *ran) {
+    const struct task *t = container_of(ran->next, struct task, member);
+    if (ran->next->next == ran) {
+        results_add_insert(c, t, 200, t->run.call->result);
+        return;
+    }
+    struct buf cols[COLS] = {0};
+    for (int i = 0; i < COLS; i++)
+        pgarray_open(&cols[i]);
+    list_each(ran, it) add_row(cols, container_of(it, struct task, member));
+    for (int i = 0; i < COLS; i++)
+        pgarray_close(&cols[i]);
+    pgconn_add(c,
+               "INSERT INTO rbf_results (namespace, request_id, requested_path, requested_input,"
+               " data, status, code_version)"
+               " SELECT $1, u.id, u.path, u.input, u.data::jsonb, 200, $2"
+               " FROM unnest($3::text[], $4::text[], $5::text[], $6::text[])"
+               " u(id, path, input, data)",
+               6,
+               (const char *const[]){t->h->cfg->namespace_, t->gen->version, cols[COL_ID].p,
+                                     cols[COL_PATH].p, cols[COL_INPUT].p, cols[COL_DATA].p},
+               0);
+    for (int i = 0; i < COLS; i++)
+        buf_free(&cols[i]);
+}
+
 bool results_taken(const struct pgflight *f) {
     for (int i = 0; i < f->n; i++) {
         const char *name = pgres_err(f->res[i]) ? pgres_constraint(f->res[i]) : NULL;

@@ -12,6 +12,9 @@
 void results_add_lookup(struct pgconn *c, const struct host *h, const struct list *members);
 /* Adds the plain INSERT of one result; data: JSON. 23505 says that a twin was faster. */
 void results_add_insert(struct pgconn *c, const struct task *t, int status, const char *data);
+/* The same with status 200 for all tasks of a transaction (struct task.member), of one generation:
+ * what their runs came to. */
+void results_add_inserts(struct pgconn *c, const struct list *ran);
 /* Did a flight fail because the request has its outcome already? */
 bool results_taken(const struct pgflight *f);
 #endif

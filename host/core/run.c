@@ -49,8 +49,10 @@ static void fail_doomed(struct run *r) {
     fail_own(r, FAIL_SQL, r->doomed.msg);
 }
 
-static bool is_conflict(const struct err *err) {
-    return !strcmp(err->sqlstate, "40001") || !strcmp(err->sqlstate, "40P01");
+/* A lock timeout of a shared transaction (tx.c sets it short) is a conflict with another one. */
+static bool is_conflict(const struct run *r, const struct err *err) {
+    return !strcmp(err->sqlstate, "40001") || !strcmp(err->sqlstate, "40P01") ||
+           (r->share.shared && !strcmp(err->sqlstate, "55P03"));
 }
 
 static bool is_cancel(const struct err *err) {
@@ -67,22 +69,22 @@ static enum call_event resume_types(struct run *r, const struct pgres *res) {
     return event;
 }
 
-static void on_statement(struct pgconn *c, const struct pgflight *f, void *arg) {
-    struct run *r = arg;
+/* before: the result of the statement in front (BEGIN, a savepoint), if there was one. */
+static void answered(struct run *r, const struct err *lost, const struct pgres *before,
+                     const struct pgres *res) {
     r->waiting_sql = false;
-    if (f->lost && f->lost->kind == ERR_INVALID) { /* the statement's own fault */
-        fail_own(r, FAIL_ERROR, f->lost->msg);
+    if (lost && lost->kind == ERR_INVALID) { /* the statement's own fault */
+        fail_own(r, FAIL_ERROR, lost->msg);
         return;
     }
-    if (f->lost && r->req->op < 0) {
-        step(r, call_resume_error(r->call, f->lost));
+    if (lost && r->req->op < 0) {
+        step(r, call_resume_error(r->call, lost));
         return;
     }
-    if (f->lost) {
+    if (lost) {
         end(r, RUN_LOST);
         return;
     }
-    const struct pgres *res = f->res[f->n - 1];
     const struct err *err = pgres_err(res);
     if (r->req->op < 0) { /* specs begin and end transactions themselves */
         step(r, err             ? call_resume_error(r->call, err)
@@ -90,13 +92,14 @@ static void on_statement(struct pgconn *c, const struct pgflight *f, void *arg) 
                                 : call_resume_result(r->call, res));
         return;
     }
-    if (!err && pgres_status(res) == PGRES_SKIPPED) /* BEGIN itself failed */
-        err = pgres_err(f->res[0]);
-    if (err && is_conflict(err))
+    if (!err && before && pgres_status(res) == PGRES_SKIPPED) /* BEGIN itself failed */
+        err = pgres_err(before);
+    if (err && is_conflict(r, err)) {
+        r->doomed = *err;
         end(r, RUN_CONFLICT);
-    else if (r->timed_out || (err && is_cancel(err)))
+    } else if (r->timed_out || (err && is_cancel(err)))
         fail_timeout(r);
-    else if (pgconn_tx(c) == PGTX_IDLE)
+    else if (pgconn_tx(r->conn) == PGTX_IDLE)
         fail_own(r, FAIL_ERROR,
                  "the handler ended its own transaction; COMMIT and ROLLBACK are the "
                  "host's: use db:savepoint to undo a part");
@@ -105,10 +108,23 @@ static void on_statement(struct pgconn *c, const struct pgflight *f, void *arg) 
             r->doomed = *err;
         step(r, call_resume_error(r->call, err));
     } else {
-        if (pgconn_tx(c) == PGTX_OPEN) /* a savepoint undid what had failed */
+        if (pgconn_tx(r->conn) == PGTX_OPEN) /* a savepoint undid what had failed */
             err_clear(&r->doomed);
         step(r, r->describing ? resume_types(r, res) : call_resume_result(r->call, res));
     }
+}
+
+static void on_statement(struct pgconn *c, const struct pgflight *f, void *arg) {
+    struct run *r = arg;
+    if (r->req->db_ns)
+        *r->req->db_ns += f->took_ns;
+    answered(r, f->lost, f->n > 1 ? f->res[0] : NULL, f->res[f->n - 1]);
+}
+
+void run_feed(struct run *r, const struct pgflight *f, int i, bool only) {
+    r->early = false;
+    r->share.early = only;
+    answered(r, f->lost, NULL, f->lost ? NULL : f->res[i]);
 }
 
 /* The session's limits fit the default timeout (pgconn.c); an operation with another one gets its
@@ -133,20 +149,45 @@ static bool types_known(struct run *r) {
     return oids;
 }
 
+static void add_statement(struct run *r) {
+    pgconn_add(r->conn, r->call->sql, r->call->n_params, r->call->params,
+               r->describing ? PGADD_DESCRIBE : 0);
+    (void)FAILPOINT("run.statement");
+    (void)FAILPOINT(r->req->subject); /* one operation's: "jobs.users.create" */
+    r->statements++;
+    r->waiting_sql = true;
+}
+
+void run_ride(struct run *r) {
+    add_statement(r);
+}
+
+/* True when the statement is not to be sent now: the run has ended, or waits for its owner. */
+static bool held_back(struct run *r) {
+    if (r->share.shared && !r->describing && pgconn_keeps_apart(r->conn, r->call->sql)) {
+        end(r, RUN_APART);
+        return true;
+    }
+    if (!r->share.early)
+        return false;
+    if (r->describing || r->statements || pgconn_keeps_apart(r->conn, r->call->sql))
+        end(r, RUN_APART);
+    else
+        r->early = true;
+    return true;
+}
+
 static void send_statement(struct run *r) {
-    if (r->describing && types_known(r))
+    if ((r->describing && types_known(r)) || held_back(r))
         return;
     if (r->begin) {
         pgconn_add(r->conn, r->begin, 0, NULL, 0);
-        run_add_limits(r->conn, r->timeout_ms);
+        if (!r->share.before)
+            run_add_limits(r->conn, r->timeout_ms);
         r->begin = NULL;
     }
-    pgconn_add(r->conn, r->call->sql, r->call->n_params, r->call->params,
-               r->describing ? PGADD_DESCRIBE : 0);
+    add_statement(r);
     pgconn_sync(r->conn);
-    (void)FAILPOINT("run.statement");
-    (void)FAILPOINT(r->req->subject); /* one operation's: "jobs.users.create" */
-    r->waiting_sql = true;
     pgconn_send(r->conn, on_statement, r);
 }
 
@@ -191,6 +232,10 @@ static bool ask(struct run *r) {
 /* A loop, not a recursion: a handler may ask a thousand times for what is there at once. */
 static void step(struct run *r, enum call_event event) {
     while (event == CALL_ASK) {
+        if (r->share.shared || r->share.early) {
+            end(r, RUN_APART);
+            return;
+        }
         if (!ask(r))
             return;
         event = r->next;
@@ -212,7 +257,7 @@ static void step(struct run *r, enum call_event event) {
         }
         return;
     case CALL_DONE:
-        if (r->conn && r->req->op >= 0 && pgconn_tx(r->conn) == PGTX_FAILED)
+        if (r->statements && r->req->op >= 0 && pgconn_tx(r->conn) == PGTX_FAILED)
             fail_doomed(r);
         else
             end(r, RUN_DONE);
@@ -226,23 +271,40 @@ static void step(struct run *r, enum call_event event) {
     }
 }
 
-void run_start(struct run *r, struct host *h, struct gen *g, const struct call_request *req,
-               struct pgconn *conn, const struct run_lazy *lazy, uint64_t timeout_ms,
-               void (*cb)(struct run *r, enum run_end end), void *arg) {
+/* Who starts it may still add to it before its first step. */
+static void prepare(struct run *r, struct host *h, struct gen *g, const struct call_request *req,
+                    struct pgconn *conn, uint64_t timeout_ms,
+                    void (*cb)(struct run *r, enum run_end end), void *arg) {
     memset(r, 0, sizeof *r);
     r->h = h;
     r->req = req;
     r->conn = conn;
-    r->begin = lazy ? lazy->begin : NULL;
-    r->conn_by_ms = lazy ? lazy->conn_by_ms : 0;
     r->cb = cb;
     r->arg = arg;
     r->timeout_ms = (int64_t)timeout_ms;
     r->deadline_ms = clock_mono_ms() + timeout_ms;
     r->call = call_new(g, req);
     list_push(&h->runs, &r->node);
-    if (lazy)
+}
+
+void run_start(struct run *r, struct host *h, struct gen *g, const struct call_request *req,
+               struct pgconn *conn, const struct run_lazy *lazy, uint64_t timeout_ms,
+               void (*cb)(struct run *r, enum run_end end), void *arg) {
+    prepare(r, h, g, req, conn, timeout_ms, cb, arg);
+    if (lazy) {
+        r->begin = lazy->begin;
+        r->conn_by_ms = lazy->conn_by_ms;
         cache_begin(h->cache, &r->reader, g->version);
+    }
+    step(r, call_start(r->call));
+}
+
+void run_start_shared(struct run *r, struct host *h, struct gen *g, const struct call_request *req,
+                      struct pgconn *conn, const struct run_share *share, uint64_t timeout_ms,
+                      void (*cb)(struct run *r, enum run_end end), void *arg) {
+    prepare(r, h, g, req, conn, timeout_ms, cb, arg);
+    r->share = *share;
+    r->begin = share->before;
     step(r, call_start(r->call));
 }
 

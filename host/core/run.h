@@ -13,6 +13,7 @@ enum run_end {
     RUN_FAILED,   /* run->failure */
     RUN_CONFLICT, /* 40001 or 40P01: roll back, run again */
     RUN_LOST,     /* the connection broke: run again once there is one */
+    RUN_APART,    /* struct run_share: it wants what it cannot have there; start it otherwise */
 };
 
 struct ask;
@@ -22,12 +23,24 @@ struct run_lazy {
     uint64_t conn_by_ms; /* monotonic: RUN_LOST when there is no connection by then; 0: waits on */
 };
 
+/* What a run in an open transaction may do beside others in the same one (core/tx.c). */
+struct run_share {
+    bool shared; /* RUN_APART instead of waiting for anything but SQL, and instead of a statement
+                    that the others would notice; a lock timeout is a conflict */
+    bool early;  /* the transaction is not begun: its first statement is only kept (r->early), to
+                    travel with BEGIN; RUN_APART where it waits for something else before that */
+    const char *before; /* sent in front of its first statement (a savepoint); NULL: nothing */
+};
+
 struct run {
     struct host *h;
     struct call *call;
     const struct call_request *req;
     struct pgconn *conn;         /* lent; NULL until a lazy run wants one */
-    const char *begin;           /* lazy run: statement that opens the transaction; NULL: open */
+    struct run_share share;      /* zero: it may do what it likes */
+    bool early;                  /* its first statement is ready: run_ride */
+    int statements;              /* sent so far, questions for types included */
+    const char *begin;           /* sent before the next statement (lazy: opens the transaction) */
     uint64_t conn_by_ms;         /* lazy run: struct run_lazy */
     struct pgpool_waiter waiter; /* lazy run */
     struct list node;            /* among the running, for deadlines */
@@ -56,6 +69,14 @@ struct run {
 void run_start(struct run *r, struct host *h, struct gen *g, const struct call_request *req,
                struct pgconn *conn, const struct run_lazy *lazy, uint64_t timeout_ms,
                void (*cb)(struct run *r, enum run_end end), void *arg);
+/* The same in the transaction of conn; cb comes from inside or later, or not yet: r->early. */
+void run_start_shared(struct run *r, struct host *h, struct gen *g, const struct call_request *req,
+                      struct pgconn *conn, const struct run_share *share, uint64_t timeout_ms,
+                      void (*cb)(struct run *r, enum run_end end), void *arg);
+/* r->early: adds the statement to the flight that the owner is about to send. */
+void run_ride(struct run *r);
+/* Its answer, the i-th of f. only: the run must end now, with no further statement (RUN_APART). */
+void run_feed(struct run *r, const struct pgflight *f, int i, bool only);
 /* The answer to the question under way, for core/ask_*.c; v is borrowed. */
 void run_answer(struct run *r, const struct call_value *v, int n);
 void run_close(struct run *r); /* frees the call; r may be started again */

@@ -10,7 +10,10 @@
 #include "core/results.h"
 #include "core/retry.h"
 #include "core/sweeper.h"
+#include "core/tasklog.h"
 #include "core/tx.h"
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,6 +28,7 @@ struct verdict {
     bool letter; /* INSERT a dead letter */
     bool reply;
     bool bare;                     /* without what could not be stored */
+    bool quiet;                    /* parked, which is nobody's failure */
     bool look;                     /* for a twin's outcome, once there is a connection */
     void (*again)(struct task *t); /* not NULL: only roll back, then run the task again so */
     struct call *failed;           /* not NULL: nothing is decided before its onError hooks */
@@ -74,17 +78,29 @@ static void start_over(struct verdict *v, void (*how)(struct task *t)) {
 
 /* --- the end: durable by now --- */
 
+/* Delayed: by its Target-At, not for another attempt. */
 static void log_verdict(const struct verdict *v) {
-    const struct task *t = v->t;
-    const char *what = v->letter ? "dead letter" : v->park_until ? "will be tried again" : NULL;
-    if (!what)
-        return;
-    log_write(v->letter ? LOG_ERROR : LOG_WARN, what,
-              log_fields_(LOG_S("subject", t->path), LOG_S("request_id", t->env.id),
-                          LOG_I("attempt", t->env.attempt), LOG_I("status", v->status),
-                          LOG_S("code", v->code),
-                          LOG_S("error", v->internal ? v->internal : v->message),
-                          LOG_S("traceback", v->traceback)));
+    bool delayed = v->park_until && v->status == 200;
+    const char *outcome = v->letter          ? "dead"
+                          : delayed          ? "delayed"
+                          : v->park_until    ? "retry"
+                          : v->result        ? "failed"
+                          : v->status == 410 ? "expired"
+                                             : "refused";
+    const char *msg = v->letter ? "dead letter" : v->park_until ? "will be tried again" : outcome;
+    tasklog_end(v->t, &(struct tasklog_end){
+                          .level = v->letter                   ? LOG_ERROR
+                                   : v->quiet && !delayed      ? LOG_DEBUG
+                                   : v->park_until && !delayed ? LOG_WARN
+                                                               : LOG_INFO,
+                          .msg = delayed ? outcome : msg,
+                          .outcome = outcome,
+                          .status = delayed ? 0 : v->status,
+                          .code = delayed ? NULL : v->code,
+                          .error = v->internal ? v->internal : v->message,
+                          .traceback = v->traceback,
+                          .retry_at = v->park_until,
+                      });
 }
 
 static struct death death_of(const struct verdict *v) {
@@ -370,6 +386,7 @@ void settle_failure(struct task *t, struct pgconn *conn, const struct failure *f
     int status;
     v->t = t;
     v->conn = conn;
+    v->look = !conn;
     take_failure(v, f);
     if (f->kind == FAIL_SQL && sql_is_permanent(f->sqlstate, &status) && !t->sql_rerun) {
         t->sql_rerun = true; /* a race may have a better answer: run it once more */
@@ -404,16 +421,37 @@ void settle_poison(struct task *t) {
 
 void settle_delay(struct task *t) {
     struct verdict *v = verdict_new(t, 200, "DELAYED", "", NULL);
+    v->quiet = true;
     v->park_until = t->env.target_at;
     v->park_attempt = t->env.attempt;
     settle(v);
 }
 
-#define NAK_STEP_MS 500
+#define UNKNOWN_STEP_MS 200
+#define H_UNKNOWN "RBF-Unknown" /* tries so far, when it was parked for the next */
+
+/* A newer host may know the path. NAKed once, then put off by way of the outbox: else that host
+ * would meet the message at its third delivery and take it for one that kills workers. */
+static void try_elsewhere(struct task *t, int64_t tries) {
+    char number[24];
+    if (t->ack.delivered == 1) {
+        task_end(t, "-NAK {\"delay\":200000000}");
+        return;
+    }
+    snprintf(number, sizeof number, "%" PRId64, tries);
+    hdrs_set(&t->msg->hdrs, H_UNKNOWN, number);
+    struct verdict *v = verdict_new(t, 404, "NOT_FOUND", "", NULL);
+    v->quiet = true;
+    v->park_until = clock_db_ms() + UNKNOWN_STEP_MS;
+    v->park_attempt = t->env.attempt;
+    settle(v);
+}
 
 void settle_unknown(struct task *t) {
-    if ((int64_t)(t->ack.delivered * NAK_STEP_MS) <= t->h->cfg->unknown_grace_ms) {
-        task_end(t, "-NAK {\"delay\":500000000}");
+    const char *before = hdrs_get(&t->msg->hdrs, H_UNKNOWN);
+    int64_t tries = (before ? atoi(before) : 0) + (int64_t)t->ack.delivered;
+    if (tries > 0 && tries * UNKNOWN_STEP_MS <= t->h->cfg->unknown_grace_ms) {
+        try_elsewhere(t, tries);
         return;
     }
     struct verdict *v = verdict_new(t, 404, "NOT_FOUND", NULL, NULL);

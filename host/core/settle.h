@@ -7,8 +7,8 @@
 #include "core/task.h"
 
 /* After a handler's failure. conn is lent with its transaction still open or failed; settle rolls
- * it back and releases it. The failure is copied. failed: the call, if its operation has onError
- * hooks (settle deletes it), else NULL. */
+ * it back and releases it; NULL: it takes one of its own. The failure is copied. failed: the call,
+ * if its operation has onError hooks (settle deletes it), else NULL. */
 void settle_failure(struct task *t, struct pgconn *conn, const struct failure *f,
                     struct call *failed);
 /* A message that is refused before or instead of running: replies; nobody waiting → dead letter.

@@ -16,7 +16,8 @@
 
 #define BATCH 200
 #define BATCH_TEXT "200"
-#define INTERVAL_MS 1000 /* at least this often */
+#define INTERVAL_MS 1000       /* at least this often */
+#define TIME_INTERVAL_MS 60000 /* with --no-sweeper: only to know the database's time */
 #define STORE_TIMEOUT_MS 5000
 #define DELAY_MS 2000 /* before NATS is asked again to take what it did not take */
 
@@ -37,8 +38,8 @@ struct sweeper {
     bool started, stopped, sweeping;
     struct pgconn *conn;
     struct pgpool_waiter waiter;
-    uint64_t asked_ms;  /* when the database was asked for its time */
-    uint64_t best_trip; /* ms of the trip that last set the clock, plus one a sweep since */
+    uint64_t asked_mono; /* when the database was asked for its time */
+    uint64_t best_trip;  /* ms of the trip that last set the clock, plus one a sweep since */
     struct row *rows;
     int n, waiting;
     int64_t next_due; /* ms epoch; 0: none known */
@@ -64,6 +65,8 @@ static void keep_earliest(int64_t *due, int64_t at) {
 }
 
 void sweeper_arm(struct sweeper *s, int64_t target_at) {
+    if (!s->h->cfg->sweeper)
+        return;
     if (s->sweeping) { /* it may have looked already */
         keep_earliest(&s->late_due, target_at);
         return;
@@ -75,6 +78,10 @@ void sweeper_arm(struct sweeper *s, int64_t target_at) {
 }
 
 static void arm_next(struct sweeper *s, bool more) {
+    if (!s->h->cfg->sweeper) {
+        arm_in(s, TIME_INTERVAL_MS);
+        return;
+    }
     int64_t in = s->next_due ? s->next_due - clock_db_ms() : INTERVAL_MS;
     arm_in(s, more ? 0 : in < INTERVAL_MS ? in : INTERVAL_MS);
 }
@@ -238,7 +245,7 @@ static void publish_rows(struct sweeper *s) {
     s->waiting = s->n + 1; /* one for this loop: refusals settle at once */
     for (int i = 0; i < s->n; i++) {
         struct row *r = &s->rows[i];
-        struct outbox_row out = {r->id, r->type, r->path, r->data, r->headers, true};
+        struct outbox_row out = {r->id, r->type, r->path, r->data, r->headers, true, NULL};
         struct err err;
         if (outbox_send(s->h, &out, STORE_TIMEOUT_MS, on_stored, r, &err))
             settle_row(r, &err);
@@ -270,11 +277,11 @@ static void take_rows(struct sweeper *s, const struct pgres *res) {
 static void take_time(struct sweeper *s, const struct pgres *res) {
     int64_t theirs = strtoll(pgres_value(res, 0, 0, NULL), NULL, 10);
     const char *next = pgres_value(res, 0, 1, NULL);
-    uint64_t trip = clock_mono_ms() - s->asked_ms;
+    uint64_t trip = clock_mono_ms() - s->asked_mono;
     int64_t now = theirs + (int64_t)trip / 2, change = now - clock_db_ms();
     if (trip <= ++s->best_trip || change > (int64_t)trip || -change > (int64_t)trip) {
         s->best_trip = trip;
-        clock_set_db_ms(now);
+        clock_set_db(now);
     }
     s->next_due = next ? strtoll(next, NULL, 10) : 0;
 }
@@ -297,6 +304,20 @@ static void on_found(struct pgconn *c, const struct pgflight *f, void *arg) {
     publish_rows(s);
 }
 
+static void on_time(struct pgconn *c, const struct pgflight *f, void *arg) {
+    struct sweeper *s = arg;
+    if (!f->lost && !pgres_err(f->res[0]))
+        take_time(s, f->res[0]);
+    finish(s, false);
+}
+
+static void ask_time(struct sweeper *s) {
+    pgconn_add(s->conn, "SELECT (EXTRACT(EPOCH FROM clock_timestamp()) * 1000)::bigint, NULL", 0,
+               NULL, 0);
+    pgconn_sync(s->conn);
+    pgconn_send(s->conn, on_time, s);
+}
+
 #define DUE "COALESCE(next_try_at, target_at, created_at)"
 #define NOW "(EXTRACT(EPOCH FROM statement_timestamp()) * 1000)::bigint"
 
@@ -308,8 +329,12 @@ static void on_conn(struct pgconn *conn, const struct err *err, void *arg) {
         s->sweeping = false;
         return;
     }
+    s->asked_mono = clock_mono_ms();
+    if (!s->h->cfg->sweeper) {
+        ask_time(s);
+        return;
+    }
     snprintf(orphan, sizeof orphan, "%" PRId64, s->h->cfg->orphan_after_ms);
-    s->asked_ms = clock_mono_ms();
     pgconn_add(conn,
                "SELECT (EXTRACT(EPOCH FROM clock_timestamp()) * 1000)::bigint, (SELECT " DUE
                " FROM rbf_outbox WHERE namespace = $1 AND " DUE " > " NOW " ORDER BY " DUE
@@ -347,7 +372,7 @@ struct sweeper *sweeper_new(struct host *h) {
 }
 
 void sweeper_start(struct sweeper *s) {
-    s->started = s->h->cfg->sweeper;
+    s->started = true;
     arm_in(s, 0);
 }
 

@@ -10,6 +10,7 @@
 #include "core/query.h"
 #include "core/reply.h"
 #include "core/settle.h"
+#include "core/tasklog.h"
 #include "core/tx.h"
 #include <inttypes.h>
 #include <stdlib.h>
@@ -77,6 +78,7 @@ void task_end(struct task *t, const char *word) {
         bus_ack(h->bus, t->msg->reply, word);
         h->stats.naks += word[0] == '-';
     }
+    tasklog_ended(t, word);
     if (t->leader)
         HASH_DEL(h->running, t);
     list_remove(&t->node);
@@ -141,6 +143,12 @@ static void refuse(struct task *t, int status, const char *code, const char *mes
     }
     task_reply_error(t, status, code, message, NULL);
     t->h->stats.refused++;
+    tasklog_end(t, &(struct tasklog_end){.level = LOG_INFO,
+                                         .msg = "refused",
+                                         .outcome = "refused",
+                                         .status = status,
+                                         .code = code,
+                                         .error = message});
     task_end(t, "+ACK");
 }
 
@@ -173,6 +181,7 @@ static void fill_request(struct task *t) {
         .hdrs = &t->msg->hdrs,
         .params = &t->params,
         .timestamp = (int64_t)(t->ack.ts_ns / 1000000),
+        .db_ns = &t->db_ns,
     };
 }
 
@@ -180,6 +189,7 @@ static void check_all(struct task *t) {
     struct err err;
     int bad = envelope_parse(&t->msg->hdrs, t->ack.stream, t->ack.stream_seq, t->ack.ts_ns, &t->env,
                              &err);
+    tasklog_taken(t);
     check(t, bad ? &err : NULL);
 }
 
@@ -197,6 +207,7 @@ static struct task *new_task(struct host *h, struct bus_msg *m, const char *subj
     t->msg = m;
     t->gen = gen_ref(h->gen);
     t->held_ms = clock_mono_ms();
+    t->taken_ns = clock_mono_ns();
     t->subject = subject;
     list_init(&t->twins);
     list_init(&t->twin);

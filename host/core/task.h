@@ -5,13 +5,13 @@
 #define RBF_TASK_H
 #include "core/host.h"
 #include "core/intake.h"
-#include "vm/call.h"
+#include "core/run.h"
 #include "wire/envelope.h"
 #include <uthash.h>
 
 struct task {
     struct list node;   /* in host.tasks */
-    struct list member; /* in tx.members */
+    struct list member; /* in a lane, then in a transaction */
     struct list twins;  /* tasks of the same request id that wait for this one's end */
     struct list apart;  /* among those that wait for somebody to run alone, or to do so */
     struct list twin;   /* this one's place in such a list */
@@ -28,12 +28,22 @@ struct task {
     int op;              /* index into gen->ops; -1: unknown path */
     struct subject_params params;
     struct call_request req;
-    int conflicts;         /* times it was run again in place */
+    struct run run;        /* of the handler, in its transaction (tx.h) */
+    bool over;             /* the run ended before its transaction began: */
+    enum run_end over_end; /* so */
+    bool single;           /* no others in its transaction any more: it may be what undid one */
+    int undone;            /* transactions with others that a conflict undid */
+    int conflicts;         /* times it was run again in place, alone */
     int losses;            /* times its connection broke while it ran */
     bool sql_rerun;        /* it was run again once for 23505, 23503 or 22P02 */
     bool leader;           /* it is in host.running */
     bool admitted;         /* it need not wait (any more) for somebody who runs alone */
     uint64_t held_ms;      /* monotonic: when NATS last heard of it */
+    uint64_t taken_ns;     /* monotonic; this and the next for tasklog.h: */
+    uint64_t db_ns;        /* of it, how long it waited for PostgreSQL */
+    const char *outcome;   /* a word that stays, once it is known and not "done" */
+    int status;            /* with it; 0: none */
+    bool told;             /* its end is in the log */
     uint64_t answer_by_ms; /* monotonic: PostgreSQL must have been found by then; 0: it can wait */
 };
 

@@ -1,59 +1,64 @@
 /* SPDX-License-Identifier: MIT */
-#include "core/tx.h"
 #include "base/clock.h"
 #include "base/failpoint.h"
-#include "base/jsonval.h"
 #include "base/log.h"
 #include "core/after.h"
-#include "core/cache_row.h"
-#include "core/lane.h"
-#include "core/outbox.h"
 #include "core/results.h"
 #include "core/retry.h"
-#include "core/run.h"
 #include "core/settle.h"
-#include <inttypes.h>
+#include "core/tasklog.h"
+#include "core/tx_private.h"
 #include <stdlib.h>
-#include <string.h>
 
-#define MAX_LOSSES 3
-#define MAX_CONFLICTS 10 /* reruns in place; then it is parked like any other failure */
+/* A lock that another transaction holds for longer is a conflict: two groups would wait out
+ * deadlock_timeout for each other (a second), again and again. */
+#define LOCK_TIMEOUT "SET LOCAL lock_timeout = '50ms'"
 
-struct tx {
-    struct host *h;
-    struct list members; /* struct task.member, in the order they run */
-    struct pgconn *conn; /* lent from the pool */
-    struct pgpool_waiter waiter;
-    struct lane *lane; /* NULL: unknown operation */
-    struct lane_waiter turn;
-    bool conflicted;
-    struct run run;    /* of the member under way */
-    int stored_status; /* of a stored result, while its caller's middleware is checked */
-    struct buf stored;
-};
+/* --- into a transaction, and again --- */
 
-static void on_conn(struct pgconn *conn, const struct err *err, void *arg);
-
-static struct task *first(struct tx *tx) {
-    return container_of(tx->members.next, struct task, member);
+static struct tx *tx_new(struct host *h, struct lane *l) {
+    struct tx *tx = xcalloc(1, sizeof *tx);
+    tx->h = h;
+    tx->lane = l;
+    list_init(&tx->members);
+    list_init(&tx->ran);
+    list_push(&h->txs, &tx->node);
+    return tx;
 }
 
-static void on_turn(void *arg) {
+static void on_conn(struct pgconn *conn, const struct err *err, void *arg) {
     struct tx *tx = arg;
-    pgpool_acquire(tx->h->pool, &tx->waiter, 0, on_conn, tx);
+    tx->conn = conn;
+    if (conn) {
+        tx_begin(tx);
+    } else { /* the host is going away; the message comes again */
+        task_end(tx_take_only(tx), NULL);
+        tx_close(tx);
+    }
 }
 
 void tx_run(struct task *t) {
-    struct tx *tx = xcalloc(1, sizeof *tx);
-    tx->h = t->h;
-    list_init(&tx->members);
-    list_push(&tx->members, &t->member);
-    if (t->op < 0) {
-        on_turn(tx);
+    if (t->op >= 0) {
+        lane_enter(lane_of(t->h, task_op(t)), t, t->conflicts > 0);
         return;
     }
-    tx->lane = lane_of(t->h, task_op(t));
-    lane_enter(tx->lane, &tx->turn, t->conflicts > 0, on_turn, tx);
+    struct tx *tx = tx_new(t->h, NULL);
+    list_push(&tx->members, &t->member);
+    tx->n = 1;
+    pgpool_acquire(tx->h->pool, &tx->waiter, 0, on_conn, tx);
+}
+
+void tx_start(struct host *h, struct lane *l, struct pgconn *conn, struct list *members, int n) {
+    struct tx *tx = tx_new(h, l);
+    struct list *node;
+    while ((node = list_pop(members)))
+        list_push(&tx->members, node);
+    tx->n = n;
+    tx->conn = conn;
+    tx->early = lane_early(l);
+    tx->gathered = n <= lane_gathers(l);
+    tx->savepoints = n > 1 && !tx->gathered && lane_wants_savepoints(l, n);
+    tx_begin(tx);
 }
 
 static void run_now(void *arg) {
@@ -69,11 +74,14 @@ void tx_run_later(struct task *t) {
     after_ms(t->h->loop, (uint64_t)retry_random(250, 1000), run_now, t);
 }
 
+/* --- its end --- */
+
 static void tx_free(struct tx *tx) {
+    list_remove(&tx->node);
     if (tx->conn)
         pgpool_release(tx->h->pool, tx->conn);
     if (tx->lane)
-        lane_leave(tx->lane, tx->conflicted);
+        lane_leave(tx->lane, tx->end);
     buf_free(&tx->stored);
     free(tx);
 }
@@ -82,9 +90,12 @@ static void on_rolled_back(struct pgconn *c, const struct pgflight *f, void *arg
     tx_free(arg);
 }
 
-/* The members are gone (or run again by themselves): ends what is left of the transaction. */
-static void tx_close(struct tx *tx) {
-    if (!tx->conn || pgconn_dead(tx->conn) || pgconn_tx(tx->conn) == PGTX_IDLE) {
+static bool is_open(const struct tx *tx) {
+    return tx->conn && !pgconn_dead(tx->conn) && pgconn_tx(tx->conn) != PGTX_IDLE;
+}
+
+void tx_close(struct tx *tx) {
+    if (!is_open(tx)) {
         tx_free(tx);
         return;
     }
@@ -93,127 +104,191 @@ static void tx_close(struct tx *tx) {
     pgconn_send(tx->conn, on_rolled_back, tx);
 }
 
-/* Takes the only member out, so that it may be handed on. */
-static struct task *take(struct tx *tx) {
-    struct task *t = first(tx);
+static void close_run(struct task *t) {
+    if (t->run.h)
+        run_close(&t->run);
+    t->run = (struct run){0};
+    t->over = false;
+}
+
+struct task *tx_take(struct tx *tx, struct task *t) {
+    close_run(t);
     list_remove(&t->member);
+    tx->n--;
     return t;
 }
 
-/* --- flight 1: dedup, BEGIN --- */
-
-static void on_ran(struct run *r, enum run_end end);
-static void on_checked(struct run *r, enum run_end end);
-
-static uint64_t timeout_of(const struct task *t) {
-    return (uint64_t)task_op(t)->timeout_ms;
-}
-
-/* A stored result exists: the caller gets it, once the middleware let it pass again. */
-static void duplicate(struct tx *tx, struct task *t, const struct pgres *r) {
-    const char *path = pgres_value(r, 0, 3, NULL), *data = pgres_value(r, 0, 2, NULL);
-    size_t len;
-    const char *input = pgres_value(r, 0, 4, &len);
-    bool same = !strcmp(path, t->path) && jsonval_same_text(input, len, t->msg->data, t->msg->len);
-    t->h->stats.duplicates += same;
-    (void)FAILPOINT("tx.duplicate");
-    if (!same) {
-        settle_refuse(take(tx), 409, "REQUEST_ID_CONFLICT",
-                      "this request id was used for another request; send a new one", NULL, false);
-        tx_close(tx);
-    } else if (!task_has_caller(t)) {
-        task_end(take(tx), "+ACK");
-        tx_close(tx);
-    } else {
-        tx->stored_status = atoi(pgres_value(r, 0, 1, NULL));
-        buf_puts(&tx->stored, data ? data : "null");
-        t->req.middleware_only = true;
-        run_start(&tx->run, tx->h, t->gen, &t->req, tx->conn, NULL, timeout_of(t), on_checked, tx);
+void tx_unite(struct tx *tx) {
+    while (!list_empty(&tx->ran)) {
+        struct list *last = tx->ran.prev;
+        list_remove(last);
+        list_push_front(&tx->members, last);
     }
 }
 
-/* What jsonb gives back has spaces; the first reply had none. */
-static void reply_stored(struct task *t, int status, const struct buf *stored) {
-    struct buf out = {0};
-    json_t *v = jsonval_read(stored->p, stored->len, NULL);
-    if (v)
-        jsonval_write(&out, v);
-    else
-        buf_put(&out, stored->p, stored->len);
-    json_decref(v);
-    task_reply(t, status, out.p, out.len);
-    buf_free(&out);
+struct task *tx_take_only(struct tx *tx) {
+    tx_unite(tx);
+    return tx_take(tx, tx_first(tx));
 }
 
-static void on_checked(struct run *r, enum run_end end) {
-    struct tx *tx = r->arg;
-    struct task *t = take(tx);
-    t->req.middleware_only = false;
-    if (end == RUN_DONE) {
-        reply_stored(t, tx->stored_status, &tx->stored);
-        task_end(t, "+ACK");
-    } else if (end == RUN_FAILED) {
-        const struct failure *f = r->failure;
-        task_reply_error(t, f->status, f->code, f->message, f->details);
-        task_end(t, "+ACK");
-    } else if (++t->losses <= MAX_LOSSES || !pgpool_up(tx->h->pool)) {
-        tx_run_later(t);
-    } else { /* middleware that breaks its connection each time */
-        task_reply_error(t, 500, "INTERNAL_SERVER_ERROR", "Internal server error", NULL);
-        task_end(t, "+ACK");
-    }
-    run_close(r);
+void tx_put_back(struct tx *tx) {
+    struct list back;
+    list_init(&back);
+    while (!list_empty(&tx->members))
+        list_push(&back, &tx_take(tx, tx_first(tx))->member);
+    lane_put_back(tx->lane, &back);
+}
+
+void tx_split(struct tx *tx) {
+    tx_unite(tx);
+    list_each(&tx->members, it) container_of(it, struct task, member)->single = true;
+    tx_put_back(tx);
     tx_close(tx);
 }
 
-static void run_first(struct tx *tx) {
-    struct task *t = first(tx);
-    run_start(&tx->run, tx->h, t->gen, &t->req, tx->conn, NULL, timeout_of(t), on_ran, tx);
+void tx_trouble(struct tx *tx, const struct err *err) {
+    tx_unite(tx);
+    if (err)
+        log_error("PostgreSQL refused a statement of the host; the message waits",
+                  LOG_S("error", err->msg), LOG_S("sqlstate", err->sqlstate),
+                  LOG_S("request_id", tx_first(tx)->env.id));
+    bool single = tx->n > 1;
+    while (!list_empty(&tx->members)) {
+        struct task *t = tx_take(tx, tx_first(tx));
+        t->single |= single;
+        tx_run_later(t);
+    }
+    tx_close(tx);
+}
+
+/* --- flight 1: dedup, BEGIN, first statements --- */
+
+static void on_begun(struct pgconn *c, const struct pgflight *f, void *arg);
+
+void tx_start_member(struct tx *tx, struct task *t, bool early) {
+    struct run_share share = {
+        .shared = tx->n > 1, .early = early, .before = tx->savepoints ? TX_SAVEPOINT : NULL};
+    uint64_t timeout = (uint64_t)task_op(t)->timeout_ms;
+    if (share.shared && timeout > TX_MEMBER_TIMEOUT_MS)
+        timeout = TX_MEMBER_TIMEOUT_MS;
+    run_start_shared(&t->run, tx->h, t->gen, &t->req, tx->conn, &share, timeout, tx_on_ran, tx);
+}
+
+/* Its way does not hang on the time, and most likely not on what the lookup finds. (If it does,
+ * what was begun is given up and rolled back.) */
+static bool may_start_early(const struct task *t) {
+    return t->op >= 0 && !t->env.expires_at && !t->env.target_at && t->ack.delivered <= 1;
+}
+
+void tx_close_runs(struct tx *tx) {
+    list_each(&tx->members, it) close_run(container_of(it, struct task, member));
+}
+
+/* The first of all members, or of one; false when one of them wants to wait for something before
+ * its first statement: then none of them has begun. */
+static bool start_early(struct tx *tx) {
+    list_each(&tx->members, it) {
+        struct task *t = container_of(it, struct task, member);
+        if (!may_start_early(t))
+            return !tx->gathered;
+        tx_start_member(tx, t, true);
+        if (t->over && t->over_end == RUN_APART) {
+            tx->lane->early_misses++;
+            return false;
+        }
+        tx->lane->early_misses = 0;
+        if (!tx->gathered)
+            return true;
+    }
+    return true;
+}
+
+static void add_early(struct tx *tx) {
+    tx->riding = 0;
+    if (!tx->early)
+        return;
+    tx->collecting = true;
+    bool started = start_early(tx);
+    tx->collecting = false;
+    if (!started) {
+        tx_close_runs(tx);
+        tx->early = tx->gathered = false;
+        return;
+    }
+    list_each(&tx->members, it) {
+        struct task *t = container_of(it, struct task, member);
+        if (!t->run.early)
+            continue;
+        run_ride(&t->run);
+        tx->riding++;
+    }
+}
+
+void tx_begin(struct tx *tx) {
+    struct pgconn *c = tx->conn;
+    const struct task *t = tx_first(tx);
+    tx->begun_ns = uv_hrtime();
+    tx->rolled_back = is_open(tx);
+    tx->bytes = 0;
+    tx->begun = false;
+    if (tx->rolled_back) {
+        pgconn_add(c, "ROLLBACK", 0, NULL, 0);
+        pgconn_sync(c);
+    }
+    results_add_lookup(c, tx->h, &tx->members);
+    pgconn_sync(c); /* BEGIN may not follow a statement in the same implicit transaction */
+    pgconn_add(c, "BEGIN ISOLATION LEVEL SERIALIZABLE", 0, NULL, 0);
+    if (t->op >= 0)
+        run_add_limits(c, task_op(t)->timeout_ms);
+    if (tx->n > 1)
+        pgconn_add(c, LOCK_TIMEOUT, 0, NULL, 0);
+    add_early(tx);
+    pgconn_sync(c);
+    pgconn_send(c, on_begun, tx);
 }
 
 /* Dedup comes before everything that ends a message: one that had its effect is answered with it,
  * even if it has expired since. Where the path is gone too, there is no middleware to say whether
  * this caller may have the stored reply: it is told as anybody would be. */
-static void decide(struct tx *tx, const struct pgres *stored) {
-    struct task *t = first(tx);
-    int64_t now = clock_db_ms();
-    if (pgres_rows(stored) > 0 && (t->op >= 0 || !task_has_caller(t))) {
-        duplicate(tx, t, stored);
-        return;
-    }
-    if (t->op >= 0 && !t->env.expires_at && !t->env.target_at) {
-        run_first(tx);
-        return;
-    }
-    bool expired = t->env.expires_at && t->env.expires_at <= now;
-    if (!expired && t->env.target_at <= now && t->op >= 0) {
-        run_first(tx);
-        return;
-    }
-    take(tx);
-    tx_close(tx);
-    if (expired) {
-        settle_refuse(t, 410, "EXPIRED", "Expires-At has passed", NULL, true);
+static bool stays(struct tx *tx, struct task *t, bool stored) {
+    int64_t now = t->env.expires_at || t->env.target_at ? clock_db_ms() : 0;
+    if (stored && (t->op >= 0 || !task_has_caller(t))) {
+        t->single = true; /* for tx_stored */
+        lane_enter(tx->lane, tx_take(tx, t), true);
+    } else if (t->env.expires_at && t->env.expires_at <= now) {
+        settle_refuse(tx_take(tx, t), 410, "EXPIRED", "Expires-At has passed", NULL, true);
     } else if (t->env.target_at > now) {
-        settle_delay(t);
+        settle_delay(tx_take(tx, t));
+    } else if (t->op < 0) {
+        settle_unknown(tx_take(tx, t));
     } else {
-        settle_unknown(t);
+        return true;
     }
+    return false;
 }
 
-/* Our own statements failed: not the message's fault, so it waits until that is mended. */
-static void trouble(struct tx *tx, const struct err *err) {
-    struct task *t = take(tx);
-    if (err)
-        log_error("PostgreSQL refused a statement of the host; the message waits",
-                  LOG_S("error", err->msg), LOG_S("sqlstate", err->sqlstate),
-                  LOG_S("request_id", t->env.id));
-    tx_close(tx);
-    tx_run_later(t);
+/* lookup: a row for each member that has its outcome, in their order. */
+static void decide(struct tx *tx, const struct pgflight *f, const struct pgres *lookup) {
+    int number = 0, row = 0;
+    bool rode = false; /* statements of members that are not to run */
+    list_each_safe(&tx->members, it) {
+        struct task *t = container_of(it, struct task, member);
+        bool rides = t->run.early;
+        number++;
+        bool stored = row < pgres_rows(lookup) && atoi(pgres_value(lookup, row, 0, NULL)) == number;
+        row += stored;
+        rode |= !stays(tx, t, stored) && rides;
+    }
+    if (list_empty(&tx->members))
+        tx_close(tx);
+    else if (rode)
+        tx_begin(tx);
+    else
+        tx_feed(tx, f);
 }
 
-static const struct err *first_error(const struct pgflight *f) {
-    for (int i = 0; i < f->n; i++)
+static const struct err *error_before(const struct pgflight *f, int end) {
+    for (int i = 0; i < end; i++)
         if (pgres_status(f->res[i]) == PGRES_FAILED)
             return pgres_err(f->res[i]);
     return NULL;
@@ -221,198 +296,30 @@ static const struct err *first_error(const struct pgflight *f) {
 
 static void on_begun(struct pgconn *c, const struct pgflight *f, void *arg) {
     struct tx *tx = arg;
-    const struct err *err = f->lost ? NULL : first_error(f);
-    if (f->lost || err || FAILPOINT("tx.begun"))
-        trouble(tx, err);
-    else
-        decide(tx, f->res[0]);
-}
-
-static void on_conn(struct pgconn *conn, const struct err *err, void *arg) {
-    struct tx *tx = arg;
-    struct task *t = first(tx);
-    tx->conn = conn;
-    if (!conn) { /* the host is going away; the message comes again */
-        task_end(take(tx), NULL);
-        tx_close(tx);
+    const struct err *err = f->lost ? NULL : error_before(f, f->n - tx->riding);
+    tasklog_flight(&tx->members, f);
+    tx->begun = true;
+    if (f->lost && tx->riding) {
+        tx_feed(tx, f);
         return;
     }
-    results_add_lookup(conn, tx->h, &tx->members);
-    pgconn_sync(conn); /* BEGIN may not follow a statement in the same implicit transaction */
-    pgconn_add(conn, "BEGIN ISOLATION LEVEL SERIALIZABLE", 0, NULL, 0);
-    if (t->op >= 0)
-        run_add_limits(conn, task_op(t)->timeout_ms);
-    pgconn_sync(conn);
-    pgconn_send(conn, on_begun, tx);
-}
-
-/* --- the last flight: results, outbox rows, COMMIT --- */
-
-/* A handler may run as a lesser role (row-level security) or with another search_path (a schema for
- * each tenant); the host's own tables are neither's business. */
-static void add_own_scope(struct pgconn *c) {
-    if (!pgconn_scope_changed(c))
-        return;
-    pgconn_add(c, "SET LOCAL ROLE NONE", 0, NULL, 0);
-    pgconn_add(c, "SET LOCAL search_path TO DEFAULT", 0, NULL, 0);
-}
-
-/* Rolled back and run again at once or after a pause; the stored outcome of a twin is found then.
- */
-static void again(struct tx *tx) {
-    struct task *t = take(tx);
-    run_close(&tx->run);
-    tx_close(tx);
-    tx_run_again(t);
-}
-
-static void failed(struct tx *tx, const struct failure *f);
-
-static void conflict(struct tx *tx) {
-    struct task *t = first(tx);
-    t->h->stats.conflicts++;
-    tx->conflicted = true;
-    log_debug("conflict", LOG_S("operation", task_op(t)->path), LOG_S("request_id", t->env.id),
-              LOG_I("time", t->conflicts + 1));
-    if (++t->conflicts <= MAX_CONFLICTS) {
-        again(tx);
+    if (f->lost || err || FAILPOINT("tx.begun")) {
+        tx_trouble(tx, err);
         return;
     }
-    struct failure f = {.kind = FAIL_ERROR,
-                        .status = 500,
-                        .code = "CONCURRENCY_CONFLICT",
-                        .message = "too many concurrent changes of the same rows",
-                        .internal = "serialization failure, 10 times in a row",
-                        .retry_after_ms = -1};
-    t->conflicts = 0;
-    failed(tx, &f);
-}
-
-static void failed(struct tx *tx, const struct failure *f) {
-    struct task *t = take(tx);
-    struct pgconn *conn = tx->conn;
-    struct failure copy = *f;
-    if (copy.retry_after_ms < 0)
-        copy.retry_after_ms = tx->run.call->retry_delay_ms;
-    tx->conn = NULL; /* settle's now */
-    settle_failure(t, conn, &copy, task_op(t)->on_error ? run_take_call(&tx->run) : NULL);
-    run_close(&tx->run);
-    tx_close(tx);
-}
-
-static void failed_sql(struct tx *tx, const struct err *err) {
-    struct failure f = {.kind = FAIL_SQL,
-                        .status = 500,
-                        .code = "INTERNAL_SERVER_ERROR",
-                        .message = "Internal server error",
-                        .internal = (char *)err->msg,
-                        .retry_after_ms = -1};
-    memcpy(f.sqlstate, err->sqlstate, sizeof f.sqlstate);
-    failed(tx, &f);
-}
-
-static void committed(struct tx *tx, const struct pgflight *f) {
-    struct task *t = take(tx);
-    t->h->stats.done++;
-    const struct list *effects = &tx->run.call->effects;
-    bool first = cache_row_among(tx->h, effects);
-    if (first)
-        outbox_publish(tx->h, t, effects, f->res[f->n - 2]);
-    task_reply(t, 200, tx->run.call->result, tx->run.call->result_len);
-    if (!first && !list_empty(effects)) /* their INSERT stands before COMMIT */
-        outbox_publish(tx->h, t, effects, f->res[f->n - 2]);
-    pgpool_release(tx->h->pool, tx->conn);
-    tx->conn = NULL;
-    task_end(t, "+ACK");
-    run_close(&tx->run);
-    tx_close(tx);
-}
-
-static void on_committed(struct pgconn *c, const struct pgflight *f, void *arg) {
-    struct tx *tx = arg;
-    const struct err *err = f->lost ? NULL : first_error(f);
-    if (f->lost || FAILPOINT("tx.committed")) {
-        run_close(&tx->run);
-        trouble(tx, NULL); /* committed or not: the dedup lookup will tell */
-    } else if (!err && pgres_committed(f->res[f->n - 1])) {
-        committed(tx, f);
-    } else if (err && (!strcmp(err->sqlstate, "40001") || !strcmp(err->sqlstate, "40P01"))) {
-        conflict(tx);
-    } else if (err && !strcmp(err->sqlstate, "23505") && results_taken(f)) {
-        again(tx); /* a twin on another host committed first */
+    const struct pgres *lookup = f->res[tx->rolled_back];
+    struct task *t = tx_first(tx);
+    bool found = tx->n == 1 && pgres_rows(lookup) > 0 && (t->op >= 0 || !task_has_caller(t));
+    if (found && t->run.call) { /* its handler has begun in vain */
+        close_run(t);
+        tx->early = tx->gathered = false;
+        if (tx->riding)
+            tx_begin(tx);
+        else
+            tx_stored(tx, lookup);
+    } else if (found) {
+        tx_stored(tx, lookup);
     } else {
-        struct err unknown;
-        err_set(&unknown, ERR_PG, "COMMIT did not commit");
-        failed_sql(tx, err ? err : &unknown);
+        decide(tx, f, lookup);
     }
-}
-
-/* Mostly the server's trouble. A handler that breaks its connection each time, while others work,
- * is one that fails. */
-static void lost(struct tx *tx) {
-    struct task *t = first(tx);
-    if (++t->losses <= MAX_LOSSES || !pgpool_up(tx->h->pool)) {
-        run_close(&tx->run);
-        trouble(tx, NULL);
-        return;
-    }
-    struct failure f = {.kind = FAIL_ERROR,
-                        .status = 500,
-                        .code = "INTERNAL_SERVER_ERROR",
-                        .message = "Internal server error",
-                        .internal = "the connection to PostgreSQL broke each time this handler ran",
-                        .retry_after_ms = -1};
-    t->losses = 0;
-    failed(tx, &f);
-}
-
-/* What NATS would refuse must fail now: after COMMIT it would be lost. */
-static const char *too_large(struct tx *tx, struct buf *why) {
-    size_t most = bus_max_payload(tx->h->bus);
-    const struct effect *e = outbox_too_large(tx->h, &tx->run.call->effects);
-    if (tx->run.call->result_len + 1024 > most)
-        buf_printf(why,
-                   "the result has %zu bytes, NATS takes %zu: return less, or raise the "
-                   "server's max_payload",
-                   tx->run.call->result_len, most);
-    else if (e)
-        buf_printf(why,
-                   "the message to %s is larger than the %zu bytes that NATS takes: send "
-                   "less, or raise the server's max_payload",
-                   e->subject, most);
-    return why->p;
-}
-
-static void on_ran(struct run *r, enum run_end end) {
-    struct tx *tx = r->arg;
-    struct task *t = first(tx);
-    struct buf why = {0};
-    if (end == RUN_DONE)
-        cache_row_fold(tx->h, &r->call->effects);
-    if (end == RUN_CONFLICT) {
-        conflict(tx);
-    } else if (end == RUN_LOST) {
-        lost(tx);
-    } else if (end == RUN_FAILED) {
-        failed(tx, r->failure);
-    } else if (too_large(tx, &why)) {
-        struct failure f = {.kind = FAIL_PERMANENT,
-                            .status = 500,
-                            .code = "PAYLOAD_TOO_LARGE",
-                            .message = why.p,
-                            .internal = why.p,
-                            .retry_after_ms = -1};
-        failed(tx, &f);
-    } else if (FAILPOINT("tx.before_commit")) {
-        lost(tx);
-    } else {
-        add_own_scope(tx->conn);
-        results_add_insert(tx->conn, t, 200, r->call->result);
-        outbox_add_insert(tx->conn, t, &r->call->effects);
-        pgconn_add(tx->conn, "COMMIT", 0, NULL, 0);
-        pgconn_sync(tx->conn);
-        pgconn_send(tx->conn, on_committed, tx);
-        (void)FAILPOINT("tx.commit_sent");
-    }
-    buf_free(&why);
 }

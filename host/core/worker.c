@@ -15,8 +15,10 @@
 #include "core/purge.h"
 #include "core/reload.h"
 #include "core/run.h"
+#include "core/settings.h"
 #include "core/sweeper.h"
 #include "core/task.h"
+#include "core/tx.h"
 #include "pg/migrate.h"
 #include "web/http.h"
 #include "wire/ctl.h"
@@ -27,7 +29,8 @@
 
 #define TICK_MS 50 /* deadlines of handlers, +WPI, end of a drain */
 #define BEAT_MS 1000
-#define RENEW_PAUSE_MS 2000
+#define RENEW_PAUSE_MS 2000 /* doubled for a state that is spent soon again, but works */
+#define RENEW_PAUSE_MAX_MS 300000
 #define CONNECT_TIMEOUT_MS 5000
 
 struct worker {
@@ -42,7 +45,8 @@ struct worker {
     bool started, ready, fatal, closing, echo_sent;
     uint64_t drain_deadline_ms;
     bool renewing; /* a spent state is being made anew */
-    uint64_t renewed_ms;
+    uint64_t renewed_ms, renew_pause_ms;
+    uint64_t ticked_ms;
 };
 
 /* --- to the supervisor --- */
@@ -77,8 +81,7 @@ static void stop(struct worker *w);
 static void fatal(struct worker *w, const char *message) {
     if (w->fatal)
         return;
-    w->fatal = true;
-    log_error("worker cannot start", LOG_S("error", message));
+    w->fatal = true; /* logged by the supervisor, once for all workers */
     tell(w, CTL_FATAL, 0, message, strlen(message));
     stop(w);
 }
@@ -96,13 +99,14 @@ static void log_stopped(const struct host *h) {
              LOG_I("duplicates", s->duplicates), LOG_I("refused", s->refused),
              LOG_I("failed", s->failed), LOG_I("expired", s->expired),
              LOG_I("conflicts", s->conflicts), LOG_I("parked", s->parked), LOG_I("dead", s->dead),
-             LOG_I("naks", s->naks), LOG_I("twins", s->twins), LOG_I("redelivered", s->redelivered),
-             LOG_I("published", s->published), LOG_I("swept", s->swept), LOG_I("crons", s->crons),
-             LOG_I("held", s->held), LOG_I("cache_hits", s->cache_hits),
-             LOG_I("cache_misses", s->cache_misses), LOG_I("purged", s->purged),
-             LOG_I("oldest_due_ms", s->oldest_due_ms), LOG_I("rpc", s->rpc),
-             LOG_I("rpc_busy", s->rpc_busy), LOG_I("rpc_dropped", s->rpc_dropped),
-             LOG_I("rpc_unknown", s->rpc_unknown), LOG_I("in_hand", h->n_tasks));
+             LOG_I("naks", s->naks), LOG_I("groups", s->groups), LOG_I("twins", s->twins),
+             LOG_I("redelivered", s->redelivered), LOG_I("published", s->published),
+             LOG_I("swept", s->swept), LOG_I("crons", s->crons), LOG_I("held", s->held),
+             LOG_I("cache_hits", s->cache_hits), LOG_I("cache_misses", s->cache_misses),
+             LOG_I("purged", s->purged), LOG_I("oldest_due_ms", s->oldest_due_ms),
+             LOG_I("rpc", s->rpc), LOG_I("rpc_busy", s->rpc_busy),
+             LOG_I("rpc_dropped", s->rpc_dropped), LOG_I("rpc_unknown", s->rpc_unknown),
+             LOG_I("in_hand", h->n_tasks));
 }
 
 static void close_all(void *arg) {
@@ -312,28 +316,6 @@ static int start(struct worker *w, struct err *err) {
 
 /* --- from the supervisor --- */
 
-static int check_namespace(const struct config *c, const struct gen *g, struct err *err) {
-    for (int i = 0; i < g->n_queues && strcmp(c->namespace_, "default") && !*c->subject_prefix; i++)
-        if (!g->queues[i].stream)
-            return err_set(err, ERR_CONFIG,
-                           "namespace '%s' would share the stream of queue '%s' with the default "
-                           "namespace: set subjectPrefix, or give the queue its own `stream` and "
-                           "`subject`",
-                           c->namespace_, g->queues[i].name);
-    return 0;
-}
-
-/* What a worker that starts with it would refuse is refused now: the old code serves on. */
-static int check_settings(const struct gen *g, struct err *err) {
-    struct config c;
-    config_init(&c);
-    int rc = config_from_env(&c, err) ||
-             config_from_main_lua(&c, g->options, strlen(g->options), err) ||
-             check_namespace(&c, g, err);
-    config_free(&c);
-    return rc ? -1 : 0;
-}
-
 /* The same files in a new state: nobody else need know. */
 static void renewed(struct worker *w, uint32_t number, const struct err *err) {
     struct gen *g = reload_take(w->reload, number), *old = w->h.gen;
@@ -351,9 +333,13 @@ static void renewed(struct worker *w, uint32_t number, const struct err *err) {
 
 /* Rarely: an app that is simply too large would be made anew for ever. */
 static void check_memory(struct worker *w) {
-    uint64_t now = clock_mono_ms();
-    if (!w->h.gen || !w->h.gen->spent || w->renewing || now < w->renewed_ms + RENEW_PAUSE_MS)
+    uint64_t now = clock_mono_ms(), since = now - w->renewed_ms, pause = w->renew_pause_ms;
+    if (!w->h.gen || !w->h.gen->spent || w->renewing)
         return;
+    if (since < RENEW_PAUSE_MS || (since < pause && !gen_starved(w->h.gen)))
+        return;
+    pause = since < 4 * pause ? 2 * pause : RENEW_PAUSE_MS;
+    w->renew_pause_ms = pause < RENEW_PAUSE_MAX_MS ? pause : RENEW_PAUSE_MAX_MS;
     w->renewed_ms = now;
     w->renewing = reload_renew(w->reload);
 }
@@ -367,7 +353,7 @@ static void on_built(uint32_t number, const struct gen *g, const struct err *err
     w->renewing = false; /* superseded by a reload */
     struct buf text = {0};
     struct err own;
-    if (g && check_settings(g, &own))
+    if (g && settings_check(g, &own))
         err = &own;
     if (!err) {
         gen_describe(g, &text);
@@ -394,6 +380,7 @@ static void go_live(struct worker *w, const struct ctl_frame *f) {
     w->h.gen = g;
     if (old) {
         gen_unref(old);
+        settings_tell(w->h.cfg, g);
         cache_reloaded(w->h.cache);
         intake_apply(w->h.intake, on_queues_ready, w);
     } else if (start(w, &err)) {
@@ -429,8 +416,10 @@ static void take_frames(struct worker *w) {
         memmove(w->in.p, w->in.p + used, w->in.len - used);
         w->in.len -= used;
     }
-    if (got < 0)
-        fatal(w, "the supervisor's stream is broken");
+    if (got < 0) {
+        log_error("the supervisor's stream is broken");
+        fatal(w, "its stream is broken");
+    }
 }
 
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *b) {
@@ -452,11 +441,29 @@ static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *b) {
 
 /* --- the process --- */
 
+/* A process that was stopped (SIGSTOP, a frozen container) may hold messages that others have done
+ * since, and whose results are forgotten by now: it would do them again. Nothing it did since it
+ * woke can have committed: its transactions are older than PostgreSQL lets them be. */
+static void check_frozen(struct worker *w) {
+    uint64_t now = clock_mono_ms(), before = w->ticked_ms;
+    int64_t retention = w->h.cfg->results_retention_ms;
+    w->ticked_ms = now;
+    if (!retention || (int64_t)(now - before) < retention)
+        return;
+    log_error(
+        "stopped for longer than results are kept: starting over, what was in hand comes again",
+        LOG_I("ms", now - before));
+    _exit(1);
+}
+
 static void on_tick(uv_timer_t *timer) {
     struct worker *w = timer->data;
+    check_frozen(w);
     if (!w->h.pool)
         return;
     run_check_deadlines(&w->h);
+    tx_check_all(&w->h);
+    intake_tick(w->h.intake);
     task_hold_all(&w->h);
     check_memory(w);
     if (w->started)
@@ -501,12 +508,13 @@ static void free_worker(struct worker *w) {
 }
 
 int worker_main(struct config *cfg, const char *share_dir) {
-    struct worker w = {.h = {.cfg = cfg}};
+    struct worker w = {.h = {.cfg = cfg}, .ticked_ms = clock_mono_ms()};
     char *lua_dir = xasprintf("%s/lua", share_dir);
     w.sql_dir = xasprintf("%s/sql", share_dir);
     w.h.loop = &w.loop;
     list_init(&w.h.tasks);
     list_init(&w.h.runs);
+    list_init(&w.h.txs);
     uv_loop_init(&w.loop);
     if (open_ctl(&w))
         return 1;

@@ -191,6 +191,8 @@ static void on_worker_started(struct workerproc *w, void *arg) {
 }
 
 static void on_fatal(struct supervisor *s, struct workerproc *w, const struct ctl_frame *f) {
+    if (!s->ever_live && s->draining) /* the first of them has said it for all */
+        return;
     char *message = xmemdup(f->payload, f->len);
     log_error(message, LOG_I("worker", w->slot));
     free(message);

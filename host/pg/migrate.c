@@ -15,7 +15,7 @@
 #include <string.h>
 
 /* Any number that no app uses by chance: "rbfmigr" in ASCII. */
-#define LOCK_SQL "SELECT pg_advisory_lock(32196339406825330)"
+#define LOCK_KEY "(32196339406825330)"
 #define TABLE_SQL                                                                                  \
     "CREATE TABLE IF NOT EXISTS rbf_migrations (owner TEXT NOT NULL, name TEXT NOT NULL, "         \
     "checksum TEXT NOT NULL, applied_at BIGINT NOT NULL, PRIMARY KEY (owner, name))"
@@ -188,24 +188,32 @@ static int check_same(const char *applied, const struct file *f, struct err *err
         f->dir, f->name, applied, f->checksum);
 }
 
+static int apply_new(struct pgsync *s, const char *owner, const struct file *f, int *applied,
+                     struct err *err) {
+    if (apply(s, owner, f, err) != 0)
+        return -1;
+    log_info("migration applied", LOG_S("owner", owner), LOG_S("file", f->name));
+    ++*applied;
+    return 0;
+}
+
+/* applied: NULL only checks that a file that was applied is what it was. */
 static int apply_if_new(struct pgsync *s, const char *owner, const struct file *f, int *applied,
                         struct err *err) {
     const char *params[] = {owner, f->name};
     struct pgres *r = pgsync_query(
         s, "SELECT checksum FROM rbf_migrations WHERE owner = $1 AND name = $2", 2, params, err);
-    int rc = -1;
+    int rc = r ? 0 : -1;
     if (r && pgres_rows(r) > 0)
         rc = check_same(pgres_value(r, 0, 0, NULL), f, err);
-    else if (r && (rc = apply(s, owner, f, err)) == 0) {
-        log_info("migration applied", LOG_S("owner", owner), LOG_S("file", f->name));
-        ++*applied;
-    }
+    else if (r && applied)
+        rc = apply_new(s, owner, f, applied, err);
     pgsync_free(r);
     return rc;
 }
 
-static int apply_file(struct pgsync *s, const char *owner, const char *dir, const char *name,
-                      int *applied, struct err *err) {
+static int take_file(struct pgsync *s, const char *owner, const char *dir, const char *name,
+                     int *applied, struct err *err) {
     struct file f = {.dir = dir, .name = name};
     int rc = read_file(dir, name, &f.text, err);
     if (rc == 0) {
@@ -217,6 +225,17 @@ static int apply_file(struct pgsync *s, const char *owner, const char *dir, cons
 }
 
 /* ---- the folder against the server ---- */
+
+/* Held until the connection closes. Whoever waits long is told for what. */
+static int lock(struct pgsync *s, struct err *err) {
+    struct pgres *r = pgsync_query(s, "SELECT pg_try_advisory_lock" LOCK_KEY, 0, NULL, err);
+    bool taken = r && *pgres_value(r, 0, 0, NULL) == 't';
+    pgsync_free(r);
+    if (!r || taken)
+        return r ? 0 : -1;
+    log_info("waiting: another process applies migrations to this database");
+    return run(s, "SELECT pg_advisory_lock" LOCK_KEY, err);
+}
 
 int migrate_apply(const char *url, const char *owner, const char *dir, int *applied,
                   struct err *err) {
@@ -230,11 +249,85 @@ int migrate_apply(const char *url, const char *owner, const char *dir, int *appl
     }
     struct pgsync *s = pgsync_open(url, err);
     int rc = -1;
-    if (s && run(s, LOCK_SQL, err) == 0 && run(s, TABLE_SQL, err) == 0)
+    if (s && lock(s, err) == 0 && run(s, TABLE_SQL, err) == 0)
         rc = 0;
-    for (int i = 0; rc == 0 && i < files.n; i++)
-        rc = apply_file(s, owner, dir, files.list[i]->d_name, applied, err);
+    for (int i = 0; rc == 0 && i < 2 * files.n; i++) /* all are checked before any is applied */
+        rc = take_file(s, owner, dir, files.list[i % files.n]->d_name, i < files.n ? NULL : applied,
+                       err);
     pgsync_close(s); /* and with it the lock */
+    files_free(&files);
+    return rc;
+}
+
+/* NULL with *none: the table is not there yet, so nothing was applied. */
+static struct pgres *applied_of(struct pgsync *s, const char *owner, bool *none, struct err *err) {
+    struct err cause = {0};
+    struct pgres *r = pgsync_query(s,
+                                   "SELECT name, checksum, applied_at FROM rbf_migrations "
+                                   "WHERE owner = $1 ORDER BY applied_at, name",
+                                   1, &owner, &cause);
+    *none = !r && strcmp(cause.sqlstate, "42P01") == 0;
+    if (!r && !*none && err)
+        *err = cause;
+    return r;
+}
+
+static int row_of(const struct pgres *rows, const char *name) {
+    for (int i = 0; rows && i < pgres_rows(rows); i++)
+        if (strcmp(pgres_value(rows, i, 0, NULL), name) == 0)
+            return i;
+    return -1;
+}
+
+static int list_file(const struct migrate_list *l, const struct pgres *rows, const char *name,
+                     struct err *err) {
+    struct file f = {.dir = l->dir, .name = name};
+    int rc = read_file(l->dir, name, &f.text, err), row = row_of(rows, name);
+    struct migrate_file found = {.owner = l->owner, .name = name, .state = MIGRATE_PENDING};
+    if (rc == 0 && row >= 0) {
+        id_hash12(f.text.p, f.text.len, f.checksum);
+        bool same = strcmp(pgres_value(rows, row, 1, NULL), f.checksum) == 0;
+        found.state = same ? MIGRATE_APPLIED : MIGRATE_CHANGED;
+        found.applied_at = strtoll(pgres_value(rows, row, 2, NULL), NULL, 10);
+    }
+    if (rc == 0)
+        l->each(&found, l->arg);
+    buf_free(&f.text);
+    return rc;
+}
+
+static bool among(const struct files *files, const char *name) {
+    for (int i = 0; i < files->n; i++)
+        if (strcmp(files->list[i]->d_name, name) == 0)
+            return true;
+    return false;
+}
+
+static void list_gone(const struct migrate_list *l, const struct pgres *rows,
+                      const struct files *files) {
+    for (int i = 0; rows && i < pgres_rows(rows); i++) {
+        const char *name = pgres_value(rows, i, 0, NULL);
+        struct migrate_file gone = {.owner = l->owner, .name = name, .state = MIGRATE_GONE};
+        gone.applied_at = strtoll(pgres_value(rows, i, 2, NULL), NULL, 10);
+        if (!among(files, name))
+            l->each(&gone, l->arg);
+    }
+}
+
+int migrate_list(const char *url, const struct migrate_list *l, struct err *err) {
+    struct files files;
+    bool none = false;
+    if (files_read(&files, l->dir, err) != 0)
+        return -1;
+    struct pgsync *s = pgsync_open(url, err);
+    struct pgres *rows = s ? applied_of(s, l->owner, &none, err) : NULL;
+    int rc = rows || none ? 0 : -1;
+    for (int i = 0; rc == 0 && i < files.n; i++)
+        rc = list_file(l, rows, files.list[i]->d_name, err);
+    if (rc == 0)
+        list_gone(l, rows, &files);
+    pgsync_free(rows);
+    pgsync_close(s);
     files_free(&files);
     return rc;
 }
@@ -265,7 +358,7 @@ static int check_names(const struct files *files, const struct pgres *names, str
             return err_set(
                 err, ERR_CONFIG,
                 "the host's tables in the database are older than this version (%s is not "
-                "applied): run `rbf db:init --apply`",
+                "applied): run `rbf db:migrate`",
                 files->list[i]->d_name);
     return 0;
 }
@@ -279,7 +372,7 @@ static int check_server(struct pgsync *s, const struct files *files, struct err 
         rc = check_names(files, names, err);
     else if (strcmp(cause.sqlstate, "42P01") == 0)
         err_set(err, ERR_CONFIG,
-                "the host's tables are missing in database %s: run `rbf db:init --apply`",
+                "the host's tables are missing in database %s: run `rbf db:migrate`",
                 PQdb(pgsync_raw(s)));
     else if (err)
         *err = cause;
@@ -292,7 +385,7 @@ static int learn_time(struct pgsync *s, struct err *err) {
     struct pgres *r = pgsync_query(
         s, "SELECT (EXTRACT(EPOCH FROM clock_timestamp()) * 1000)::bigint", 0, NULL, err);
     if (r)
-        clock_set_db_ms(strtoll(pgres_value(r, 0, 0, NULL), NULL, 10));
+        clock_set_db(strtoll(pgres_value(r, 0, 0, NULL), NULL, 10));
     pgsync_free(r);
     return r ? 0 : -1;
 }

@@ -3,6 +3,7 @@
  * pgconn_delete. The struct lives on until libuv and the thread pool have let go of it (refs). */
 #include "pg/pgconn.h"
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "pg/flight.h"
 #include "pg/pgparams.h"
@@ -31,6 +32,7 @@ struct pgconn {
     enum pgtx tx;
     int backend_pid;
     struct flight *open, *sent; /* being collected; under way */
+    uint64_t sent_ns;           /* monotonic */
     struct cancel *cancel;      /* under way: */
     bool held;                  /* sent waits for its end, or it would hit the wrong flight */
     struct stmts stmts;
@@ -113,6 +115,7 @@ static void finish(struct pgconn *c, const struct err *lost) {
     struct flight *f = c->sent;
     struct err copy = lost ? *lost : (struct err){0};
     struct pgflight view = flight_view(f, lost ? &copy : NULL);
+    view.took_ns = clock_mono_ns() - c->sent_ns;
     c->sent = NULL;
     f->cb(c, &view, f->arg);
     flight_delete(f);
@@ -382,6 +385,7 @@ void pgconn_send(struct pgconn *c, pgconn_cb cb, void *arg) {
     f->cb = cb;
     f->arg = arg;
     c->sent = f;
+    c->sent_ns = clock_mono_ns();
     c->open = NULL;
     c->held = c->cancel && !c->dead;
     if (c->dead)
@@ -448,4 +452,9 @@ bool pgconn_touched(const struct pgconn *c) {
 
 bool pgconn_scope_changed(const struct pgconn *c) {
     return c->touches & SESSION_SCOPE;
+}
+
+bool pgconn_keeps_apart(const struct pgconn *c, const char *sql) {
+    const struct stmt *st = stmts_find(&c->stmts, sql);
+    return (st ? st->touches : session_touches(sql)) & SESSION_APART;
 }

@@ -52,6 +52,7 @@ const char *pgres_constraint(const struct pgres *r); /* of the failed one; NULL 
  * ERR_INVALID when it was given up because of what a statement is (COPY): it will happen again. */
 struct pgflight {
     const struct err *lost;
+    uint64_t took_ns;               /* from its sending to this callback */
     int n;                          /* statements added (syncs do not count) */
     const struct pgres *const *res; /* n of them, in order; NULL entries when lost */
 };
@@ -98,5 +99,8 @@ bool pgconn_dead(const struct pgconn *c);
 bool pgconn_touched(const struct pgconn *c);
 /* Does the open transaction perhaps run as another role or with another search_path? */
 bool pgconn_scope_changed(const struct pgconn *c);
+/* Would another request in the same transaction notice the statement, or suffer from it (a setting,
+ * a notification, the end of the transaction)? By its words, on the safe side. */
+bool pgconn_keeps_apart(const struct pgconn *c, const char *sql);
 int pgconn_backend_pid(const struct pgconn *c);
 #endif

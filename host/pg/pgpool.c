@@ -342,6 +342,10 @@ int pgpool_idle(const struct pgpool *p) {
     return p->up && n > 0 ? n : 0;
 }
 
+int pgpool_unlent(const struct pgpool *p) {
+    return p->size - count(p, SLOT_LENT);
+}
+
 static void on_timer_closed(uv_handle_t *h) {
     struct pgpool *p = h->data;
     if (--p->open_timers > 0)

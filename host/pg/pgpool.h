@@ -38,5 +38,6 @@ void pgpool_release(struct pgpool *p, struct pgconn *conn);
 bool pgpool_up(const struct pgpool *p);
 void pgpool_on_change(struct pgpool *p, void (*cb)(bool up, void *arg), void *arg);
 int pgpool_idle(const struct pgpool *p); /* connections a task could have at once, opened or not */
-void pgpool_delete(struct pgpool *p);    /* waiters get ERR_SHUTDOWN; lent connections are closed */
+int pgpool_unlent(const struct pgpool *p); /* connections nobody has, opened or not */
+void pgpool_delete(struct pgpool *p); /* waiters get ERR_SHUTDOWN; lent connections are closed */
 #endif

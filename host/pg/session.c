@@ -68,14 +68,14 @@ static int touches_of_set(const char *rest) {
     return (scope ? SESSION_SCOPE : 0) | (begins_any(rest, of_the_transaction) ? 0 : SESSION_LASTS);
 }
 
-int session_touches(const char *sql) {
+static int touches(const char *sql) {
     static const char *const first[] = {"RESET",   "LISTEN",     "UNLISTEN", "LOAD",
                                         "PREPARE", "DEALLOCATE", "DECLARE",  "DISCARD",
                                         "DO",      "CALL",       "EXECUTE",  NULL};
     static const char *const calls[] = {"advisory_lock", "pg_temp", "dblink", NULL};
     const char *s = skip_blank(sql);
     if (begins(s, "SET"))
-        return touches_of_set(skip_blank(s + 3));
+        return SESSION_APART | touches_of_set(skip_blank(s + 3));
     if (begins_any(s, first))
         return SESSION_LASTS;
     if (strcasestr(s, "set_config"))
@@ -84,4 +84,25 @@ int session_touches(const char *sql) {
         if (strcasestr(s, *call))
             return SESSION_LASTS;
     return has_word(s, "temp") || has_word(s, "temporary") ? SESSION_LASTS : 0;
+}
+
+/* What ends the transaction; what is the transaction's and not the statement's: notifications are
+ * folded, its number is everybody's, locks by number are held again by who holds them; and the
+ * host's own tables, where the rows of those that ran before are still to come. */
+static bool is_apart(const char *sql) {
+    static const char *const ends[] = {"BEGIN", "START", "COMMIT", "END", "ABORT", "NOTIFY", NULL};
+    static const char *const names[] = {"pg_notify",          "advisory", "txid_current",
+                                        "pg_current_xact_id", "rbf_",     NULL};
+    const char *s = skip_blank(sql);
+    if (begins_any(s, ends) || (begins(s, "ROLLBACK") && !has_word(s, "to")))
+        return true;
+    for (const char *const *name = names; *name; name++)
+        if (strcasestr(s, *name))
+            return true;
+    return false;
+}
+
+int session_touches(const char *sql) {
+    int set = touches(sql);
+    return set || is_apart(sql) ? set | SESSION_APART : 0;
 }

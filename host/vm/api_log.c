@@ -56,7 +56,8 @@ static int fields(struct vm *vm, lua_State *L, int idx, struct log_field *out) {
             continue;
         }
         int key = lua_gettop(L) - 1;
-        out[n++] = field(vm, L, lua_tostring(L, key));
+        out[n] = field(vm, L, lua_tostring(L, key));
+        out[n++].foreign = true;
         lua_pushvalue(L, key); /* on top again for lua_next; the texts stay below */
     }
     qsort(out, (size_t)n, sizeof *out, by_key);

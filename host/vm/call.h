@@ -35,6 +35,7 @@ struct call_request { /* borrowed until call_delete */
     const json_t *input; /* parsed payload */
     int attempt;
     int64_t timestamp;    /* of the message in its stream, ms epoch */
+    uint64_t *db_ns;      /* how long its statements took is added here; NULL: not of interest */
     bool middleware_only; /* a stored reply is about to be given: may this caller have it? */
     /* Not NULL: runs no handler, but the onError hooks of op, after this failure of that call. Ends
      * with CALL_FAILED and the error that a hook gave in its place, or CALL_DONE: it stands. */

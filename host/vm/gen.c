@@ -32,6 +32,7 @@ static void read_queue(lua_State *L, struct gen_queue *q) {
     q->ack_wait_ms = number_field(L, "ackWait");
     q->timeout_ms = number_field(L, "timeout");
     q->concurrency = number_field(L, "concurrency");
+    q->group = (int)number_field(L, "group");
     q->replicas = (int)number_field(L, "replicas");
 }
 
@@ -84,8 +85,10 @@ static void read_op(lua_State *L, struct gen_op *op) {
     op->path = text_field(L, "path");
     op->name = text_field(L, "name");
     op->file = text_field(L, "file");
+    op->middleware = text_field(L, "middleware");
     op->example = text_field(L, "example");
     op->timeout_ms = number_field(L, "timeout");
+    op->group = (int)number_field(L, "group");
     lua_getfield(L, -1, "on_error");
     op->on_error = lua_toboolean(L, -1);
     lua_getfield(L, -2, "retry");
@@ -188,6 +191,21 @@ void gen_limit(int64_t ms, size_t bytes) {
     limit_bytes = bytes;
 }
 
+/* Made anew it would be spent at once, again and again. */
+static int check_room(const struct gen *g, struct err *err) {
+    if (!g->spent)
+        return 0;
+    return err_set(
+        err, ERR_LUA,
+        "the app holds %zu MB once it is loaded, of the %zu MB of --memory-limit, of which "
+        "40 %% must be left for its work: raise the limit, or load less",
+        g->vm->memory.used >> 20, g->vm->memory.limit >> 20);
+}
+
+bool gen_starved(const struct gen *g) {
+    return g->vm->memory.refused;
+}
+
 struct gen *gen_load(const struct tree *tree, const char *lua_dir, uint32_t number,
                      struct err *err) {
     uint64_t start = clock_mono_ns();
@@ -204,7 +222,8 @@ struct gen *gen_load(const struct tree *tree, const char *lua_dir, uint32_t numb
     g->spent = memory_leave(&g->vm->memory, g->vm->L);
     int rc = failed ? load_error(g->vm, err) : 0;
     g->vm->tree = NULL;
-    if (rc != 0 || build_router(g, err) != 0 || gen_build_crons(g, err) != 0) {
+    if (rc != 0 || check_room(g, err) != 0 || build_router(g, err) != 0 ||
+        gen_build_crons(g, err) != 0) {
         gen_unref(g);
         return NULL;
     }
@@ -226,6 +245,7 @@ static void free_op(struct gen_op *op) {
     free(op->path);
     free(op->name);
     free(op->file);
+    free(op->middleware);
     free(op->example);
     free(op->retry.list_ms);
 }

@@ -18,6 +18,7 @@ struct gen_queue {
     char *stream, *consumer;         /* NULL: the host's default (prefix and name) */
     int64_t ack_wait_ms, timeout_ms; /* 30 000, 25 000 */
     int64_t concurrency;             /* 0: no limit of its own */
+    int group;                       /* most mutations in one transaction; 64 */
     int replicas;
 };
 
@@ -34,9 +35,11 @@ struct gen_op {
     enum op_type type;
     char *queue_name, *path, *name; /* name: key it was returned under, or `name`; may be NULL */
     char *file;                     /* "users.lua:14": where it was defined */
+    char *middleware;               /* JSON list of where each part is: ["app.lua:13"] */
     char *example;                  /* JSON of an input to try; may be NULL */
     int queue;                      /* index into queues */
     int64_t timeout_ms;
+    int group; /* most of them in one transaction */
     struct gen_retry retry;
     bool on_error; /* its middleware has onError hooks: keep a failed call for them */
 };
@@ -78,6 +81,8 @@ void gen_limit(int64_t ms, size_t bytes);
  * 'handler'?" */
 struct gen *gen_load(const struct tree *tree, const char *lua_dir, uint32_t number,
                      struct err *err) NODISCARD;
+/* It is spent, and was refused memory: what it runs may fail for that. */
+bool gen_starved(const struct gen *g);
 struct gen *gen_ref(struct gen *g);
 void gen_unref(struct gen *g);
 /* JSON {"version","ms","operations":[{"type","queue","path","name","file","subject","example"}]}:

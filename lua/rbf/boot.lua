@@ -49,7 +49,8 @@ function _M.load()
     hooks.plan(op)
     ops[i] = {
       type = op.type, queue = op.queue, path = op.path, name = op.name, file = op.file,
-      example = op.example, timeout = op.timeout or registry.queues[op.queue].timeout,
+      middleware = host.encode(hooks.places(op), "middleware"), example = op.example,
+      timeout = op.timeout or registry.queues[op.queue].timeout, group = op.group or registry.queues[op.queue].group,
       on_error = op.on_error[1] ~= nil,
       retry = retry.merge(registry.queues[op.queue].retry, op.retry),
     }

@@ -1,5 +1,5 @@
---- backend.mutations.NAME { … } and backend.queries.NAME { … }: requests to the app's hosts, from
---- scripts (rbf exec). Names are those of the operations; an operation itself is a key as well.
+--- backend.mutations.NAME { … }, backend.queries.NAME { … } and backend.cancel(id): requests to the app's
+--- hosts, from scripts (rbf exec). Names are those of the operations; an operation itself is a key as well.
 local host = require "rbf.host"
 local define = require "rbf.define"
 local errors = require "rbf.errors"
@@ -184,7 +184,20 @@ local function operations(kind)
   })
 end
 
+--- Cancels what waits for its time, by its job id or its request id: true, and it will never run; false
+--- when it is due, under way, done or unknown.
+local function cancel(id)
+  util.check_type(id, "string", "backend.cancel's argument")
+  local ok, cancelled = host.ask("client.cancel", id)
+  if ok == nil then
+    misuse "backend.cancel works in a script that `rbf exec` runs, and not in a callback of C code"
+  end
+  checked("backend.cancel", ok, cancelled)
+  return cancelled
+end
+
 _M.backend = util.readonly({
+  cancel = cancel,
   mutations = operations "mutation",
   queries = operations "query",
 }, "backend")

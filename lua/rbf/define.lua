@@ -25,6 +25,7 @@ end
 local definition_keys = {
   path = true, input = true, output = true, handler = true, timeout = true, name = true,
   example = true, retry = true, jit = true, cache = true,
+  group = true,
 }
 
 --- The path with its parameter names blotted out: two paths with the same one match the same.
@@ -110,6 +111,7 @@ local function define(app, kind, queue_name, def)
     output = def.output,
     handler = def.handler,
     timeout = def.timeout and util.timeout(def.timeout, def.path .. ": timeout"),
+    group = def.group ~= nil and queue.check_group(def.group, def.path .. ": group") or nil,
     retry = def.retry ~= nil and retry.read(def.retry, def.path .. ": retry") or nil,
     example = example_text(def),
     cache = cache.policy(kind, def),
@@ -119,6 +121,9 @@ local function define(app, kind, queue_name, def)
   }, Op)
   if kind == "query" and def.retry ~= nil then
     misuse("app:query '%s': a failing query is answered at once, and has no retry policy", def.path)
+  end
+  if kind == "query" and def.group ~= nil then
+    misuse("app:query '%s': only mutations share a transaction; take `group` away", def.path)
   end
   if def.jit then host.jit_on(def.handler) end
   local key = queue_name .. "." .. shape(def.path)
@@ -234,6 +239,7 @@ function _M.createBackend(app, options)
   local client = require("rbf.client").backend
   return setmetatable({
     app = app, settings = settings, mutations = client.mutations, queries = client.queries,
+    cancel = client.cancel,
   }, Backend)
 end
 

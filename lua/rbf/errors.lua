@@ -8,7 +8,6 @@ local _M = {}
 local Error = {}
 Error.__index = Error
 Error.__name = "rbf.Error"
-_M.Error = Error
 
 --- "users.lua:12: " of the innermost line of the app; "" when none is on the stack.
 local function here()
@@ -39,13 +38,21 @@ function _M.new(kind, fields)
   return setmetatable(fields, Error)
 end
 
+--- Error as apps see it, as rbf.Error and by getmetatable: all requests share it.
+local public = setmetatable({}, {
+  __index = { __name = Error.__name, __tostring = function(e) return Error.__tostring(e) end },
+  __newindex = function(_, k) misuse("rbf.Error.%s cannot be set: all requests share it", tostring(k)) end,
+})
+Error.__metatable = public
+_M.public = public
+
 function _M.is_error(e)
-  return type(e) == "table" and getmetatable(e) == Error
+  return type(e) == "table" and getmetatable(e) == public
 end
 
 --- rbf.fail and rbf.retry: they end the handler whatever stands between (pcall, savepoint).
 function _M.is_control(e)
-  return type(e) == "table" and getmetatable(e) == Error
+  return type(e) == "table" and getmetatable(e) == public
     and (e.kind == "permanent" or e.kind == "retry")
 end
 
@@ -68,9 +75,11 @@ function _M.sql(message, sqlstate)
   })
 end
 
+-- As envelope_code_of in the host.
 local codes = {
-  [400] = "BAD_REQUEST", [401] = "UNAUTHORIZED", [403] = "FORBIDDEN", [404] = "NOT_FOUND",
-  [409] = "CONFLICT",
+  [400] = "BAD_REQUEST", [401] = "UNAUTHORIZED", [403] = "FORBIDDEN", [404] = "NOT_FOUND", [408] = "TIMEOUT",
+  [409] = "CONFLICT", [410] = "EXPIRED", [413] = "PAYLOAD_TOO_LARGE", [415] = "UNSUPPORTED_MEDIA_TYPE",
+  [422] = "UNPROCESSABLE_CONTENT", [425] = "TOO_EARLY", [429] = "TOO_MANY_REQUESTS", [499] = "ABORTED",
 }
 
 local function checked(t, known, what)

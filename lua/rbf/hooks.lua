@@ -29,10 +29,27 @@ function _M.part(v, what)
   return part
 end
 
---- Once the app is loaded: the operation's hooks, in the order in which they run.
-function _M.plan(op)
+--- The queue's middleware, then the app's, in the order in which it was added.
+local function parts_of(op)
   local parts = { registry.queues[op.queue].middleware }
   for _, part in ipairs(op.chain) do parts[#parts + 1] = part end
+  return parts
+end
+
+--- "app.lua:13" for each part: where its first hook stands. For `rbf routes`.
+function _M.places(op)
+  local places = setmetatable({}, host.array_mt)
+  for i, part in ipairs(parts_of(op)) do
+    local info = debug.getinfo(part.before or part.after or part.onError, "S")
+    local inside = info.source:sub(1, #host.root + 2) == "@" .. host.root .. "/"
+    places[i] = ("%s:%d"):format(inside and info.source:sub(#host.root + 3) or info.short_src, info.linedefined)
+  end
+  return places
+end
+
+--- Once the app is loaded: the operation's hooks, in the order in which they run.
+function _M.plan(op)
+  local parts = parts_of(op)
   op.before, op.after, op.on_error = {}, {}, {}
   for i = 1, #parts do op.before[#op.before + 1] = parts[i].before end
   for i = #parts, 1, -1 do

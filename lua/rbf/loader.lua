@@ -3,6 +3,7 @@ local host = require "rbf.host"
 local define = require "rbf.define"
 local errors = require "rbf.errors"
 local modules = require "rbf.modules"
+local sandbox = require "rbf.sandbox"
 local util = require "rbf.util"
 
 local misuse = errors.misuse
@@ -30,6 +31,12 @@ local refused = {
   package = "files are found below the app's folder",
   jit = "handlers are interpreted",
 }
+
+--- Its own settings, which the app may change; its functions stay what they are.
+local function c_module(name)
+  c_modules[name] = c_modules[name] ~= true and c_modules[name] or sandbox.library(name, real_require(name).new())
+  return c_modules[name]
+end
 
 local function candidates(name)
   local path = name:gsub("%.", "/")
@@ -107,7 +114,8 @@ end
 --- require as the app sees it.
 function _M.require(name)
   util.check_type(name, "string", "require's argument")
-  if public[name] or c_modules[name] or builtin[name] then return real_require(name) end
+  if public[name] or builtin[name] then return real_require(name) end
+  if c_modules[name] then return c_module(name) end
   local path = find(name)
   if path then
     local by = loading[#loading]

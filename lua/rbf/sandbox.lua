@@ -114,6 +114,7 @@ end
 local function safe_getmetatable(v)
   local mt = getmetatable(v)
   if mt == nil or own[mt] then return mt end
+  if errors.is_error(v) then return errors.public end
   return "the framework's"
 end
 
@@ -143,6 +144,7 @@ local function library(name, functions)
     end,
   })
 end
+_M.library = library
 
 local function globals()
   local g = {}

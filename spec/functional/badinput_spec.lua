@@ -29,7 +29,7 @@ local function assert_refused(words, code, out, err)
   assert.truthy(code < 128, "it was killed: " .. err)
   assert.is_nil(err:find "stack traceback", err)
   local lines = lines_of(err)
-  assert.truthy(#lines >= 1 and #lines <= 3, #lines .. " lines: " .. err)
+  assert.equal(1, #lines, #lines .. " lines: " .. err)
   for _, line in ipairs(lines) do
     local all = true
     for _, word in ipairs(words) do
@@ -79,8 +79,13 @@ describe("bad input at the start:", function()
       run("handlers", "--database-url", db_url, "--nats-url", "nats://127.0.0.1:1"))
   end)
 
+  it("the same for each of several workers", function()
+    assert_refused({ "127.0.0.1:1" },
+      run("handlers", "--workers", "3", "--database-url", db_url, "--nats-url", "nats://127.0.0.1:1"))
+  end)
+
   it("a database without the host's tables", function()
-    assert_refused({ "db:init" },
+    assert_refused({ "db:migrate" },
       run("handlers", "--database-url", postgres:new_database(), "--nats-url", nats_server.url))
   end)
 

@@ -144,6 +144,30 @@ describe("a script", function()
       assert.equal("order 7", got[4].id)
     end)
 
+    it("cancels what waits for its time, and hears that it was", function()
+      local text = [[
+        local later = { ["Target-At"] = ("%d"):format(rbf.now() + 3600000) }
+        local sent = backend.mutations.mark:send { input = { tag = "later" }, headers = later, requestId = "later" }
+        local done = backend.mutations.mark { input = { tag = "done" }, requestId = "done" }
+        while not backend.cancel "later" do rbf.sleep { ms = 10 } end
+        local _, misuse = pcall(backend.cancel, 7)
+        print(json { again = backend.cancel "later", done = backend.cancel "done", tag = done.tag,
+          outcome = try(function() return sent:wait() end), misuse = misuse }) ]]
+      write_script(text)
+      local words = command()
+      words[#words + 1] = { cwd = stage.dir, env = { DATABASE_URL = stage.db_url } }
+      local code, out, err = host.rbf(unpack(words))
+      assert.equal(0, code, err)
+      local got = nats.decode(out)
+      assert.same({ false, false, "done" }, { got.again, got.done, got.tag })
+      assert.same({ 499, "ABORTED", "later" }, { got.outcome.status, got.outcome.code, got.outcome.id })
+      assert.matches("backend.cancel's argument must be a string, found the number 7", got.misuse, 1, true)
+      assert.equal(0, rows "later")
+      local refused, _, why = run(text)
+      assert.equal(1, refused)
+      assert.matches("backend.cancel needs the database: set DATABASE_URL", why, 1, true)
+    end)
+
     it("may send many at once", function()
       local n = host.scaled(500)
       local got = result([[

@@ -11,11 +11,11 @@ local CREATES, LETTERS = 24, 4
 -- by chance, so that work goes on.
 local points = {
   ["intake.pulled"] = { "kill@0.04", "error@0.2" },
-  ["tx.begun"] = { "kill@0.06", "error@0.2", "delay=20" },
+  ["tx.begun"] = { "kill#5", "error@0.4", "delay=20" }, -- once for each group
   ["run.statement"] = { "kill#17" },
-  ["tx.before_commit"] = { "kill@0.06", "error@0.2" },
-  ["tx.commit_sent"] = { "kill@0.06" },
-  ["tx.committed"] = { "kill@0.06", "error@0.2" },
+  ["tx.before_commit"] = { "kill#5", "error@0.4" },
+  ["tx.commit_sent"] = { "kill#5" },
+  ["tx.committed"] = { "kill#5", "error@0.4" },
   ["reply.before"] = { "kill@0.06" },
   ["task.before_ack"] = { "kill@0.06", "error@0.1" },
   ["outbox.before_publish"] = { "kill@0.06", "error@0.3" },
@@ -37,7 +37,7 @@ local function trial(spec)
   local self = setmetatable({ stage = host.stage {}, spec = spec }, Trial)
   local stage = self.stage
   local app, n = stage:read("app.lua"):gsub("{ jobs = {}, events = {} }",
-    "{ jobs = { ackWait = { seconds = 1 } }, events = { ackWait = { seconds = 1 } } }")
+    "{ jobs = { ackWait = { seconds = 1 }, group = 4 }, events = { ackWait = { seconds = 1 } } }")
   assert.equal(1, n)
   stage:write("app.lua", app)
   self.log = stage.dir .. "/failpoints"

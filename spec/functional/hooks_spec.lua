@@ -109,8 +109,11 @@ describe("hooks", function()
       o.token = "stolen"
       local reply, seen = call("run", "return 1", o)
       assert.equal(401, reply.status)
-      assert.equal(0, #seen)
-      assert.equal(1, runs())
+      assert.same({ 1, 401 }, { #seen, seen[1].status })
+      o.on_error = "rbf.fail { status = 418, code = 'MAPPED', message = x.code }"
+      reply = call("run", "return 1", o)
+      assert.same({ 418, "WHO" }, { reply.status, reply.body.message })
+      assert.same({ 200, 1 }, { stored "twice", runs() })
     end)
   end)
 

@@ -62,6 +62,19 @@ describe("the host survives", function()
     assert.is_true(tonumber(stage:call("jobs.leak").raw) < calls)
   end)
 
+  it("handlers that keep much, but not all: it says so less and less often", function()
+    running:stop()
+    running = stage:start { args = { "--memory-limit", "32" } }
+    local function renewed()
+      return #running:log(function(line) return line.msg:find("near its memory limit", 1, true) end)
+    end
+    local began = proc.now_ms()
+    repeat -- to 22 MB within each state: above 60 %, below the limit
+      assert.equal(200, stage:call("jobs.hoard").status)
+    until proc.now_ms() > began + 9000
+    assert.truthy(renewed() >= 2 and renewed() <= 3, renewed()) -- at 0, 2 and 6 s; every 2 s it would be 5
+  end)
+
   it("many subjects that are no UTF-8", function()
     for i = 1, 8 do
       store("x\255y", "{}", { ["Request-Id"] = "subject" .. i })
@@ -207,16 +220,51 @@ describe("one request cannot spoil the next:", function()
     "r.scheduler.enqueue = function() end", "rbf.fail = print", "rbf.log.info = print", "rbf.json.encode = 1",
     "rbf.z.string = 1", "getmetatable(r.db).one = print", "getmetatable(rbf.null).x = 1",
     "getmetatable('').__index.rep = 1", "setmetatable(r.scheduler, {})", "rawset(rbf, 'fail', 1)",
-    "coroutine.resume(coroutine.running())",
+    "coroutine.resume(coroutine.running())", "rbf.Error.__tostring = print",
+    "rbf.Error.__index.__tostring = print", "require('cjson').encode = print",
+    "local s = rbf.z.string(); getmetatable(select(2, pcall(s.parse, s, 1))).__index = {}",
   } do
     it(code, function()
       assert.equal(500, stage:call("jobs.code", { code = code }).status)
     end)
   end
 
+  it("cjson is there, and an error of ours is known by its metatable", function()
+    assert.equal('{"a":1}', stage:call("jobs.code", { code = "return require('cjson').encode { a = 1 }" }).body)
+    assert.equal("true", stage:call("jobs.code", { code = [[
+      local s = rbf.z.string()
+      local _, e = pcall(s.parse, s, 1)
+      return getmetatable(e) == rbf.Error
+    ]] }).body)
+  end)
+
   it("its own string functions stay its own", function()
     stage:call("jobs.code", { code = "string.upper = nil" })
     assert.equal("A", stage:call("jobs.code", { code = "return ('a'):upper()" }).body)
+  end)
+end)
+
+describe("an app that leaves no memory for its work", function()
+  it("is refused in one line, and by a reload too", function()
+    local text = [[
+      local rbf = require "rbf"
+      local app = rbf.defineBackend { queues = { jobs = {} } }
+      local kept = {}
+      for i = 1, %d do kept[i] = ("x"):rep(1e6) .. i end
+      return { a = app:mutation("jobs", { path = "a", handler = function() return #kept end }) }]]
+    local stage = host.stage { app = { ["app.lua"] = text:format(25) }, args = { "--memory-limit", "32" } }
+    finally(function() stage:close() end)
+    local refused = stage:start { no_wait = true }
+    assert.equal(1, (refused:wait()))
+    assert.equal(1, #refused:log())
+    local why = "the app holds 2%d MB once it is loaded, of the 32 MB of %-%-memory%-limit"
+    assert.matches(why, refused:log()[1].msg)
+    stage:write("app.lua", text:format(2))
+    local running = stage:start { watch = true }
+    assert.equal(2, stage:call("jobs.a").body)
+    stage:write("app.lua", text:format(25))
+    running:await_log(function(line) return line.level == "error" and line.msg:find(why) end)
+    assert.equal(2, stage:call("jobs.a").body)
   end)
 end)
 

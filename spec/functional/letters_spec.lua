@@ -72,6 +72,30 @@ describe("rbf", function()
     assert.is_nil(stage.db:value("SELECT headers->>'AUTHORIZATION' FROM rbf_dead_letters ORDER BY died_at DESC LIMIT 1"))
   end)
 
+  it("puts dead letters of one cause into one group: code, shape of the message, top frame", function()
+    local texts = {
+      { "no user 'ada' (12)", "no user 'bob o.' (7)", "no user \"it's me\" (0)" },
+      { "no user 'ada'" },
+      { "row 0b5d0c6e-3f77-4d3e-9b1b-111111111111 isn't there", "row f7a1e1aa-0000-4d3e-9b1b-22aa11bb33cc isn't there" },
+      { "row 0b5d0c6e-3f77-4d3e-9b1b-111111111111 isn't here" },
+      { "no user 'ada' (12)", "no user 'bob' (7)", there = true },
+    }
+    local groups = {}
+    for i, group in ipairs(texts) do
+      for k, text in ipairs(group) do
+        store("says", cjson.encode { text = text, there = group.there }, ("r%d.%d"):format(i, k))
+      end
+    end
+    await_letters(9)
+    for i, group in ipairs(texts) do
+      local prints = stage.db:query("SELECT DISTINCT fingerprint FROM rbf_dead_letters WHERE request_id LIKE $1", ("r%d.%%"):format(i))
+      assert.equal(1, #prints, group[1])
+      assert.is_nil(groups[prints[1].fingerprint], group[1])
+      groups[prints[1].fingerprint] = true
+    end
+    assert.equal(0, stage.db:value "SELECT count(*) FROM rbf_dead_letters WHERE code_version IS NULL OR error_traceback IS NULL")
+  end)
+
   describe("job:replay", function()
     it("runs a letter again under its request id, once, without the first try's headers", function()
       store("mark", '"a"', "ra", { ["X-Kept"] = "yes", ["Expires-At"] = "99999999999999" })
@@ -187,6 +211,28 @@ describe("rbf", function()
       assert.equal(0, stage:count "rbf_outbox")
       assert.equal("", marks())
     end)
+  end)
+
+  it("job:cancel tells who waits for the reply", function()
+    stage.hosts[1]:stop()
+    stage:start { args = { "--retry-initial", "1h", "--retry-max", "1h" } }
+    local parked = stage.client:start { subject = stage:subject("jobs", "broken"), data = '"b"', id = "parked" }
+    local delayed = stage.client:start { subject = stage:subject("jobs", "mark"), data = '"z"', id = "delayed",
+      headers = { ["Target-At"] = ("%d"):format(proc.epoch_ms() + 3600000) } }
+    proc.eventually(function() return stage:count "rbf_outbox" == 2 end, 10000, "both waiting")
+    for _, request in ipairs { parked, delayed } do
+      assert.equal(0, said("cancelled: it will never run", "job:cancel", request.id))
+      assert.equal(0, stage.client:wait_all({ request }, 10000))
+      assert.same({ 499, { code = "ABORTED", message = "it was cancelled" } },
+        { request.reply.status, request.reply.body })
+      assert.equal(request.id, request.reply.headers["Request-Id"])
+      stage.client:send(request) -- for good
+      stage.client:pump_until(function() return request.extra end, 10000)
+      assert.equal(499, request.extra and request.extra.status)
+    end
+    stage:settle { "jobs" }
+    works()
+    assert.equal("", marks())
   end)
 
   it("asks for one choice", function()

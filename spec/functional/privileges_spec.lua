@@ -181,6 +181,14 @@ describe("with the least privileges", function()
     proc.eventually(function()
       return stage:count "rbf_dead_letters" > 0
     end, 20000, "a dead letter")
+    for _, words in ipairs { { "queue:list" }, { "queue:inspect", "jobs" }, { "queue:inspect", "jobs", "--dead" },
+      { "outbox:list" } } do
+      code, _, err = command(unpack(words))
+      assert.equal(0, code, err)
+    end
+    assert.equal(0, (command("job:show", stage.db:value "SELECT request_id FROM rbf_dead_letters LIMIT 1")))
+    code, out = host.rbf("doctor", stage.app, "--database-url", db_url "shop_host", "--nats-url", nats_url "host")
+    assert.equal(0, code, out)
     code, _, err = command("job:replay", "--all")
     assert.equal(0, code, err)
     code, _, err = command("job:discard", "--all")

@@ -113,6 +113,10 @@ describe("defining", function()
       "rbf.defineBackend: queues is empty, name at least one: queues = { jobs = {} }" },
     { "a queue's bad name", function() rbf.defineBackend { queues = { ["a.b"] = {} } } end,
       "a queue's name must be of letters, digits, '_' and '-', found the string \"a.b\"" },
+    { "a queue on the hosts' own subjects", function() rbf.defineBackend { queues = { _RBF = {} } } end,
+      "a queue's name must not begin with '_': such subjects are the hosts' and the clients' own; found the string \"_RBF\"" },
+    { "a subject of the hosts' own", function() rbf.defineBackend { queues = { a = { subject = "rpc.a" } } } end,
+      "queue 'a': subject must not begin with 'rpc', which the request-reply gateway uses; name it otherwise" },
     { "a queue's bad number", function() rbf.defineBackend { queues = { a = { concurrency = 0 } } } end,
       "queue 'a': concurrency must be a whole number from 1 on, found the number 0" },
     { "a queue that is not the app's", function()

@@ -50,7 +50,7 @@ describe("errors", function()
   it("of rbf.fail have a code for each status", function()
     local codes = {
       [400] = "BAD_REQUEST", [401] = "UNAUTHORIZED", [403] = "FORBIDDEN", [404] = "NOT_FOUND", [409] = "CONFLICT",
-      [422] = "BAD_REQUEST", [503] = "INTERNAL_SERVER_ERROR",
+      [422] = "UNPROCESSABLE_CONTENT", [429] = "TOO_MANY_REQUESTS", [418] = "BAD_REQUEST", [503] = "INTERNAL_SERVER_ERROR",
     }
     for status, code in pairs(codes) do
       assert.equal(code, raised(errors.fail, { status = status }).code)

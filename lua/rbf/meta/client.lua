@@ -7,6 +7,7 @@
 ---@class rbf.Backend
 ---@field mutations rbf.Mutations
 ---@field queries rbf.Queries
+---@field cancel fun(id: string): boolean by job or request id, true: it will never run (needs DATABASE_URL)
 
 --- `rbf types` adds each operation of the app under its name.
 ---@class rbf.Mutations

@@ -24,6 +24,7 @@ local rbf = {}
 ---@field ackWait? rbf.Duration 30 s
 ---@field timeout? rbf.Duration of one run; 25 s
 ---@field concurrency? integer most runs at once
+---@field group? integer most waiting mutations of one operation in one transaction; 64, 1: each has its own
 ---@field replicas? integer of the stream
 ---@field retry? rbf.RetryPolicy
 
@@ -103,6 +104,7 @@ function App:middleware(part) end
 ---@field handler rbf.Handler
 ---@field example? any an input that the schema takes: what `rbf dev` says to try
 ---@field timeout? rbf.Duration
+---@field group? integer mutations only: most of them in one transaction; goes before the queue's
 ---@field retry? rbf.RetryPolicy mutations only; goes before the queue's
 ---@field jit? boolean compile the handler: for long computations; the watchdog cannot stop it then
 ---@field name? string default: the key its file returns it under

@@ -35,6 +35,14 @@ local leak = app:mutation("jobs", {
   end,
 })
 
+-- Keeps much, and then no more.
+local hoard = app:mutation("jobs", {
+  path = "hoard",
+  handler = function()
+    for i = #kept + 1, 21 do kept[i] = ("y"):rep(1e6) .. i end
+  end,
+})
+
 -- A message that is cut within a character.
 local cut = app:mutation("jobs", {
   path = "cut",
@@ -107,5 +115,5 @@ local limits = app:query("slow", {
 
 return {
   plain = plain, cut = cut, twice = twice, later = later, sooner = sooner, tenant = tenant,
-  chain = chain, suicide = suicide, limits = limits, endless = endless, leak = leak,
+  chain = chain, suicide = suicide, limits = limits, endless = endless, leak = leak, hoard = hoard,
 }

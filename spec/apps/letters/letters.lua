@@ -33,4 +33,15 @@ local later = app:mutation("jobs", {
   end,
 })
 
-return { mark = mark, broken = broken, later = later }
+-- Fails with the words it is given, at one of two lines.
+local says = app:mutation("jobs", {
+  path = "says",
+  input = z.object { text = z.string(), there = z.boolean():optional() },
+  handler = function(r)
+    local function there() error(r.input.text) end
+    if r.input.there then there() end
+    error(r.input.text)
+  end,
+})
+
+return { mark = mark, broken = broken, later = later, says = says }

@@ -8,12 +8,19 @@ local app = base:middleware(function(r)
   end
 end)
 
+-- A handler may be begun, up to the answer to its first statement, for a request that turns out to
+-- have its outcome: it is given up then. So this counts at the second one.
+local function count_run(r)
+  r.db:one "SELECT 1"
+  r.db:one "SELECT nextval('runs')"
+end
+
 -- Fails in its first `fail` attempts, in the way `how` says.
 local flaky = app:mutation("jobs", {
   path = "flaky",
   input = z.object { fail = z.int(), how = z.string():default("error") },
   handler = function(r)
-    r.db:one("SELECT nextval('runs')")
+    count_run(r)
     if r.msg.attempt <= r.input.fail then
       if r.input.how == "retry" then
         rbf.retry { after = { ms = 300 }, message = "not yet" }
@@ -32,7 +39,7 @@ local refuse = app:mutation("jobs", {
   path = "refuse",
   input = z.object { status = z.int(), code = z.string() },
   handler = function(r)
-    r.db:one("SELECT nextval('runs')")
+    count_run(r)
     r.db:insert("notes", { text = "never committed " .. rbf.uuid() })
     rbf.fail { status = r.input.status, code = r.input.code, message = rbf.uuid() }
   end,
@@ -43,7 +50,7 @@ local sql = app:mutation("jobs", {
   path = "sql",
   input = z.object { sql = z.string() },
   handler = function(r)
-    r.db:one("SELECT nextval('runs')")
+    count_run(r)
     r.db:exec(r.input.sql)
     return { ok = true }
   end,

@@ -33,6 +33,29 @@ static void captured(struct buf *out) {
     close(reader);
 }
 
+static void keys_of_handlers_tell_secrets(void **state) {
+    struct buf out = {0};
+    struct log_field given[] = {LOG_S("password", "hunter2"),
+                                LOG_I("pin_token", 7),
+                                LOG_J("secrets", "[1]"),
+                                LOG_B("password_set", true),
+                                {.key = 0}};
+    for (int i = 0; given[i].key; i++)
+        given[i].foreign = true;
+    log_set_format("json");
+    capture();
+    log_write(LOG_INFO, "m", given);
+    log_info("m", LOG_S("request_id", "token:abc"), LOG_S("error", "token:abc"),
+             LOG_J("fields", "{\"token\":1}"), LOG_S("password", "is the host's word"));
+    captured(&out);
+    assert_non_null(strstr(out.p, "\"password\":\"[redacted]\",\"pin_token\":\"[redacted]\","
+                                  "\"secrets\":\"[redacted]\",\"password_set\":true}"));
+    assert_non_null(strstr(out.p, "\"request_id\":\"token:abc\",\"error\":\"token:[redacted]\","
+                                  "\"fields\":{\"token\":\"[redacted]\"}"));
+    assert_non_null(strstr(out.p, "\"password\":\"is the host's word\""));
+    buf_free(&out);
+}
+
 static void json_lines_are_json(void **state) {
     struct buf out = {0};
     struct err e = {0};
@@ -100,6 +123,34 @@ static int count_me(void) {
     return ++evaluated;
 }
 
+static int lines_of(const struct buf *out, const char *part) {
+    int n = 0;
+    for (const char *p = out->p; p && (p = strstr(p, part)); p++)
+        n++;
+    return n;
+}
+
+/* Twice the limit of each level; at most one change of the second falls between. */
+static void failures_are_not_a_storm(void **state) {
+    struct buf out = {0};
+    log_set_format("json");
+    capture();
+    for (int i = 0; i < 10 * LOG_MOST; i++) {
+        log_error("it broke", LOG_I("n", i));
+        if (i % 10 == 0)
+            log_warn("another", LOG_I("n", i));
+    }
+    for (int i = 0; i < 2 * LOG_MOST; i++)
+        log_info("all is well");
+    captured(&out);
+    int broke = lines_of(&out, "\"msg\":\"it broke\"");
+    assert_true(broke == LOG_MOST || broke == 2 * LOG_MOST);
+    assert_int_equal(lines_of(&out, "\"kind\":\"it broke\""), broke / LOG_MOST);
+    assert_int_equal(lines_of(&out, "another"), LOG_MOST);
+    assert_int_equal(lines_of(&out, "all is well"), 2 * LOG_MOST);
+    buf_free(&out);
+}
+
 static void levels_filter(void **state) {
     struct buf out = {0};
     log_set_format("json");
@@ -123,9 +174,11 @@ static void levels_filter(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(json_lines_are_json),
+        cmocka_unit_test(keys_of_handlers_tell_secrets),
         cmocka_unit_test(pretty_lines_cannot_be_forged),
         cmocka_unit_test(details_stand_below),
         cmocka_unit_test(levels_filter),
+        cmocka_unit_test(failures_are_not_a_storm),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

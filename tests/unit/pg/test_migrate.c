@@ -188,7 +188,7 @@ static void appliers_wait_for_each_other(void **state) {
 static void check_names_the_cure(void **state) {
     put("001_a.sql", "CREATE TABLE a (x int);");
     assert_int_equal(migrate_check(server.url, dir, &err), -1);
-    assert_message("missing in database postgres: run `rbf db:init --apply`");
+    assert_message("missing in database postgres: run `rbf db:migrate`");
     assert_int_equal(apply(), 0); /* under another owner: does not count */
     assert_int_equal(migrate_check(server.url, dir, &err), -1);
     pgserver_sql(&server, "DROP TABLE a");
@@ -196,7 +196,7 @@ static void check_names_the_cure(void **state) {
     assert_int_equal(migrate_check(server.url, dir, &err), 0);
     put("002_b.sql", "SELECT 1;");
     assert_int_equal(migrate_check(server.url, dir, &err), -1);
-    assert_message("002_b.sql is not applied): run `rbf db:init --apply`");
+    assert_message("002_b.sql is not applied): run `rbf db:migrate`");
     remove_file("001_a.sql");
     remove_file("002_b.sql");
     assert_int_equal(migrate_check(server.url, dir, &err), -1);

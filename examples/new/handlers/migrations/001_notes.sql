@@ -1,0 +1,5 @@
+CREATE TABLE notes (
+    id         BIGINT PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
+    text       TEXT NOT NULL,
+    created_at TIMESTAMPTZ NOT NULL DEFAULT now()
+);

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/log.h"
+#include "bus/server_info.h"
+#include "bus/stream_config.h"
+#include "cache/redis.h"
+#include "cli/doctor.h"
+#include "core/queuespec.h"
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TIMEOUT_MS 3000
+#define OLDEST_MINOR 9 /* of 2.x: what this is tested with */
+
+static json_int_t number(const json_t *o, const char *key) {
+    return json_integer_value(json_object_get(o, key));
+}
+
+/* --- the server --- */
+
+static void check_version(struct doctor *d, const json_t *info) {
+    int major = 0, minor = 0;
+    const char *version = site_text(info, "version");
+    bool read = sscanf(version, "%d.%d", &major, &minor) == 2;
+    bool old = read && (major < 2 || (major == 2 && minor < OLDEST_MINOR));
+    doctor_add(d, old ? DOCTOR_PROBLEM : DOCTOR_OK, "NATS", old ? "nats-server 2.9 at least" : NULL,
+               "version %s, messages up to %" PRId64 " bytes", version,
+               (int64_t)number(info, "max_payload"));
+}
+
+void doctor_nats(struct doctor *d) {
+    const struct config *cfg = &d->site.c->cfg;
+    struct err err;
+    json_t *info = server_info(cfg->nats_url, TIMEOUT_MS, &err);
+    if (!info) {
+        doctor_add(d, DOCTOR_PROBLEM, "NATS", "start nats-server -js, or mend NATS_URL", "%s",
+                   err.msg);
+        return;
+    }
+    check_version(d, info);
+    bool off = !json_is_true(json_object_get(info, "jetstream"));
+    if (off)
+        doctor_add(d, DOCTOR_PROBLEM, "JetStream", "start nats-server with -js",
+                   "this server has no JetStream");
+    json_decref(info);
+    if (off)
+        return;
+    d->site.js = js_open(cfg, "rbf doctor", &err);
+    if (!d->site.js)
+        doctor_add(d, DOCTOR_PROBLEM, "login",
+                   "mend the credentials in NATS_URL, or the --nats-… files", "%s", err.msg);
+}
+
+/* --- queues --- */
+
+/* A stream made or changed by hand can be one that forgets. */
+static void check_limits(struct doctor *d, const char *check, const json_t *config) {
+    static const char *const limits[] = {"max_age", "max_msgs", "max_bytes",
+                                         "max_msgs_per_subject"};
+    bool refuses = !strcmp(site_text(config, "discard"), "new");
+    for (size_t i = 0; i < sizeof limits / sizeof *limits; i++)
+        if (number(config, limits[i]) > 0 && (i == 0 || !refuses))
+            doctor_add(d, DOCTOR_WARNING, check,
+                       i == 0 ? "take max_age away: requests that wait longer vanish"
+                              : "set the stream's discard policy to new: senders are told then",
+                       "the stream %s drops messages: %s is %" PRId64, site_text(config, "name"),
+                       limits[i], (int64_t)number(config, limits[i]));
+}
+
+static void check_pulls(struct doctor *d, const char *check, const json_t *consumer) {
+    json_int_t waiting = number(consumer, "num_pending");
+    if (waiting && !number(consumer, "num_waiting"))
+        doctor_add(d, DOCTOR_WARNING, check, "start a host: rbf run, or rbf dev",
+                   "%" PRId64 " messages wait and nobody asks for them", (int64_t)waiting);
+}
+
+/* 0: it fits, or will at the next start; -1: it was told. */
+static int fit(struct doctor *d, const char *check, int change, const struct err *err) {
+    if (change < 0)
+        doctor_add(d, DOCTOR_PROBLEM, check, "", "%s", err->msg);
+    else if (change)
+        doctor_add(d, DOCTOR_WARNING, check,
+                   "nothing to do: the next host that starts changes that (it must be allowed to)",
+                   "its stream or consumer has other settings than the app asks for");
+    return change ? -1 : 0;
+}
+
+static void check_consumer(struct doctor *d, const char *check, const struct stream_spec *spec,
+                           const json_t *stream_config) {
+    struct err err;
+    int code;
+    json_t *info =
+        js_call(d->site.js, "CONSUMER.INFO", spec->stream, spec->consumer, NULL, &code, &err);
+    if (!info && code == JSAPI_NO_CONSUMER) {
+        doctor_add(d, DOCTOR_OK, check, NULL,
+                   "stream %s; the consumer %s comes with the first host", spec->stream,
+                   spec->consumer);
+    } else if (!info) {
+        doctor_add(d, DOCTOR_PROBLEM, check, NULL, "consumer %s: %s", spec->consumer, err.msg);
+    } else if (fit(d, check,
+                   consumer_config_fit(spec, json_object_get(info, "config"), stream_config, &err),
+                   &err) == 0) {
+        doctor_add(d, DOCTOR_OK, check, NULL, "stream %s, consumer %s, as the app asks for",
+                   spec->stream, spec->consumer);
+        check_pulls(d, check, info);
+    }
+    json_decref(info);
+}
+
+static void check_queue(struct doctor *d, const char *check, const struct stream_spec *spec) {
+    struct err err;
+    int code;
+    json_t *info = js_call(d->site.js, "STREAM.INFO", spec->stream, NULL, NULL, &code, &err);
+    json_t *config = json_object_get(info, "config");
+    if (!info && code == JSAPI_NO_STREAM) {
+        doctor_add(d, DOCTOR_OK, check, NULL, "the stream %s comes with the first host",
+                   spec->stream);
+    } else if (!info) {
+        doctor_add(d, DOCTOR_PROBLEM, check,
+                   code ? NULL
+                        : "is JetStream up, and may this user ask $JS.API.STREAM.INFO.*? "
+                          "docs/security.md lists what a host needs",
+                   "stream %s: %s", spec->stream, err.msg);
+    } else if (fit(d, check, stream_config_fit(spec, config, &err), &err) == 0) {
+        check_limits(d, check, config);
+        check_consumer(d, check, spec, config);
+    }
+    json_decref(info);
+}
+
+void doctor_queues(struct doctor *d) {
+    const struct gen *g = d->site.gen;
+    for (int i = 0; g && i < g->n_queues; i++) {
+        struct stream_spec spec;
+        char *check = xasprintf("queue %s", g->queues[i].name);
+        queuespec_fill(&spec, &d->site.c->cfg, &g->queues[i]);
+        check_queue(d, check, &spec);
+        queuespec_free(&spec);
+        free(check);
+    }
+}
+
+/* --- the cache --- */
+
+static void on_late(uv_timer_t *t) {
+    *(bool *)t->data = true;
+}
+
+static void on_up(void *arg) {
+    *(bool *)arg = true;
+}
+
+void doctor_redis(struct doctor *d) {
+    struct config *cfg = &d->site.c->cfg;
+    struct err err;
+    uv_loop_t loop;
+    uv_timer_t timer;
+    bool up = false, late = false;
+    if (!cfg->redis_url)
+        return;
+    char *prefix = xasprintf("%s%s", cfg->subject_prefix, cfg->namespace_); /* as in cache.c */
+    log_set_level(LOG_ERROR); /* what it says of its trouble is a finding here */
+    uv_loop_init(&loop);
+    uv_timer_init(&loop, &timer);
+    timer.data = &late;
+    uv_timer_start(&timer, on_late, TIMEOUT_MS, 0);
+    struct redis *r = redis_new(&loop, cfg->redis_url, prefix, on_up, &up, &err);
+    while (r && !up && !late)
+        uv_run(&loop, UV_RUN_ONCE);
+    if (up)
+        doctor_add(d, DOCTOR_OK, "Redis", NULL, "answers");
+    else
+        doctor_add(d, DOCTOR_WARNING, "Redis",
+                   "start it, or mend REDIS_URL; until then nothing is cached", "%s",
+                   r ? "does not answer within 3 s" : err.msg);
+    if (r)
+        redis_delete(r);
+    free(prefix);
+    uv_close((uv_handle_t *)&timer, NULL);
+    uv_run(&loop, UV_RUN_DEFAULT);
+    uv_loop_close(&loop);
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/* width - how many transactions of one operation may run side by side. Transactions that conflict
+ * only undo each other, so a path whose transactions do is narrowed, down to one at a time, and
+ * widened again when it calms: PostgreSQL's predicate locks are pages, and on a small or hot table
+ * everybody's page is the same one. Pure. */
+#ifndef RBF_WIDTH_H
+#define RBF_WIDTH_H
+#include <stdbool.h>
+
+struct width {
+    int now, most;
+    double share;    /* of conflicts, lately */
+    int seen, probe; /* transactions since it last changed; as many until it widens */
+    bool cut;        /* once it was cut it widens one by one, before that it doubles */
+};
+
+enum width_end {
+    WIDTH_CALM,
+    WIDTH_CONFLICT, /* a serialization failure undid it */
+    WIDTH_BLOCKED,  /* a deadlock or a lock timeout did, which costs time besides */
+};
+
+void width_init(struct width *w, int most);
+/* One transaction is over. True when it became narrower. */
+bool width_learn(struct width *w, enum width_end end);
+#endif

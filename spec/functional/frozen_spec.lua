@@ -1,0 +1,133 @@
+-- Hosts that stop in the midst of a transaction (SIGSTOP, as a paused container or a machine that
+-- swaps) and wake when others have done their work: late, and without effect.
+local host = require "spec.support.host"
+local proc = require "spec.support.proc"
+
+local app = {
+  ["app.lua"] = [[
+    local rbf = require "rbf"
+    local z = rbf.z
+    local app = rbf.defineBackend { queues = { jobs = { ackWait = { seconds = 1 } } } }
+    local function handler(r)
+      r.db:exec(r.input.sql)
+      r.scheduler:enqueue("jobs.follow")
+      rbf.sleep { ms = 700 } -- here it is stopped
+      return { by = r.db:one "SELECT pg_backend_pid() AS pid".pid }
+    end
+    local input = z.object { sql = z.string() }
+    return {
+      short = app:mutation("jobs", { path = "short", input = input, timeout = { seconds = 2 }, handler = handler }),
+      long = app:mutation("jobs", { path = "long", input = input, timeout = { minutes = 1 }, handler = handler }),
+      follow = app:mutation("jobs", { path = "follow",
+        handler = function(r) r.db:exec "INSERT INTO effects VALUES ('follow')" end }),
+    }]],
+}
+
+describe("a host that was stopped", function()
+  local stage
+
+  before_each(function()
+    stage = host.stage { app = app, args = { "--retry-initial", "100ms", "--orphan-after", "500ms" } }
+    stage.db:exec "CREATE TABLE effects (what text); CREATE TABLE counters (n int); INSERT INTO counters VALUES (0)"
+  end)
+
+  after_each(function()
+    for _, running in ipairs(stage.hosts) do
+      for _, pid in ipairs(running:workers()) do proc.kill(pid, "CONT") end
+      running.process:kill "CONT"
+    end
+    host.close(stage)
+  end)
+
+  local function everything(running, signal)
+    local pids = running:workers()
+    running.process:kill(signal) -- the supervisor first: it would start another
+    for _, pid in ipairs(pids) do proc.kill(pid, signal) end
+  end
+
+  --- Its request is under way in a transaction of the only host, which is stopped there.
+  local function stop_within(path, sql)
+    local running = stage:start()
+    local request = stage:start_many("jobs." .. path, 1, function() return { sql = sql }, "once" end)[1]
+    stage.client:flush()
+    proc.eventually(function()
+      return stage.db:value [[SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
+        AND state = 'idle in transaction' AND (query LIKE 'UPDATE counters%' OR query LIKE 'INSERT INTO effects%')]] == 1
+    end, 10000, "its transaction")
+    everything(running, "STOP")
+    return running, request
+  end
+
+  --- It wakes, and finds that all is done: one effect, one result, the same answer.
+  local function wake(running, request)
+    local answer = request.reply.raw
+    everything(running, "CONT")
+    stage:settle({ "jobs" }, 20000)
+    assert.equal(1, stage.db:value "SELECT count(*) FROM rbf_results WHERE request_id = 'once'")
+    assert.equal(1, stage.db:value "SELECT count(*) FROM effects WHERE what = 'follow'")
+    assert.equal(0, stage:count "rbf_dead_letters")
+    stage.hosts[2]:stop()
+    stage.client:send(request) -- it serves again, and knows
+    stage.client:pump_until(function() return request.extra end, 10000)
+    assert.equal(answer, request.extra and request.extra.raw)
+    assert.equal(1, #running:log "worker ready", "it was not started again")
+    assert.equal(0, running:stop())
+    assert.truthy(running.stats.duplicates >= 2, "it found the outcome when it woke, and now")
+  end
+
+  it("has lost its locks, and its transaction", function()
+    local running, request = stop_within("short", "UPDATE counters SET n = n + 1")
+    stage:start()
+    -- the other one needs the lock: nobody else gives it free than PostgreSQL, after timeout + 2 s
+    assert.equal(0, stage.client:wait_all({ request }, 30000), stage.hosts[2]:tail())
+    assert.equal(200, request.reply.status, request.reply.raw)
+    wake(running, request)
+    assert.equal(1, stage.db:value "SELECT n FROM counters")
+  end)
+
+  it("commits too late, and rolls back", function()
+    local running, request = stop_within("long", "INSERT INTO effects VALUES ('once')")
+    stage:start()
+    assert.equal(0, stage.client:wait_all({ request }, 30000), stage.hosts[2]:tail())
+    assert.equal(200, request.reply.status, request.reply.raw)
+    assert.equal(1, stage.db:value [[SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
+      AND state = 'idle in transaction']], "its transaction is open still")
+    wake(running, request)
+    assert.equal(1, stage.db:value "SELECT count(*) FROM effects WHERE what = 'once'")
+  end)
+
+  it("is replaced by its supervisor when that goes on", function()
+    local running = stage:start()
+    local pid = running:workers()[1]
+    proc.kill(pid, "STOP")
+    local request = stage:start_many("jobs.long", 1, function() return { sql = "SELECT 1" } end)[1]
+    assert.equal(pid, running:await_log("a worker does not answer, killing it", 30000) and pid)
+    running:await_ready()
+    assert.equal(0, stage.client:wait_all({ request }, 20000))
+    assert.equal(200, request.reply.status, request.reply.raw)
+    assert.is_nil((proc.stat(pid)))
+  end)
+
+  -- It holds a message that others have done since, and whose result is forgotten by now.
+  it("for longer than results are kept does nothing of what it held", function()
+    local retention = { "--results-retention", "1s" }
+    local frozen = stage:start {
+      binary = host.binary() .. "-fault", env = { RBF_FAILPOINT = "intake.pulled:stop#1" }, args = retention,
+    }
+    local pid = frozen:workers()[1]
+    local request = stage:start_many("jobs.long", 1, function()
+      return { sql = "INSERT INTO effects VALUES ('once')" }, "once"
+    end)[1]
+    proc.eventually(function() return proc.stat(pid) == "T" end, 10000, "the stop")
+    stage:start { args = retention }
+    assert.equal(0, stage.client:wait_all({ request }, 20000))
+    stage:settle({ "jobs" }, 20000)
+    proc.eventually(function() return stage:count "rbf_results" == 0 end, 10000, "the purge")
+    proc.kill(pid, "CONT")
+    frozen:await_log "stopped for longer than results are kept: starting over, what was in hand comes again"
+    frozen:await_ready()
+    frozen.process:finish("KILL", 5000) -- its next worker has the same failpoint
+    stage:settle({ "jobs" }, 20000)
+    assert.equal(1, stage.db:value "SELECT count(*) FROM effects WHERE what = 'once'")
+  end)
+end)

@@ -1,0 +1,139 @@
+-- Group execution: what several requests in one transaction get is what each would get alone.
+local host = require "spec.support.host"
+
+local N = host.scaled(600, 120)
+
+describe("several mutations in one transaction", function()
+  local stage
+
+  before_each(function()
+    stage = host.stage { app = "spec/apps/group", args = { "--connections", "3" } }
+  end)
+
+  after_each(function()
+    host.close(stage)
+  end)
+
+  --- All messages wait before the host comes, so that its few connections find many.
+  local function flood(path, n, each)
+    stage:start():stop()
+    local requests = stage:start_many(path, n, each)
+    local running = stage:start()
+    assert.equal(0, stage.client:wait_all(requests, 120000), "requests without a reply")
+    stage:settle({ "jobs", "single" }, 60000)
+    return requests, running
+  end
+
+  local function stats(running)
+    assert.equal(0, running:stop())
+    return running.stats
+  end
+
+  --- One in ten goes its own way, the others leave a note each.
+  local function mix(how, status, leaves_note)
+    local requests, running = flood("jobs.mixed", N, function(i)
+      return { i = i, how = i % 10 == 7 and how or "plain" }
+    end)
+    for i, request in ipairs(requests) do
+      assert.equal(i % 10 == 7 and status or 200, request.reply.status, request.reply.raw)
+    end
+    assert.equal(N - (leaves_note and 0 or N / 10), stage:count "notes" - 1)
+    assert.equal(0, stage.db:value "SELECT count(*) FROM notes WHERE setting <> '' AND i % 10 <> 7")
+    return running
+  end
+
+  it("are fewer transactions than mutations", function()
+    local s = stats(mix("plain", 200, true))
+    assert.equal(N, s.done)
+    assert.truthy(s.groups < s.done / 2, ("%d transactions for %d"):format(s.groups, s.done))
+  end)
+
+  it("are not with group = 1", function()
+    local _, running = flood("single.once", N, function(i) return { i = i } end)
+    local s = stats(running)
+    assert.equal(N, stage:count "notes" - 1)
+    assert.equal(s.done, s.groups)
+  end)
+
+  for how, status in pairs {
+    refuse_first = 409, refuse_later = 422, taken = 409, boom = 500,
+    orphan = 400, -- nobody can say whose, at COMMIT
+  } do
+    it("do not suffer from one that fails: " .. how, function()
+      mix(how, status, false)
+      local dead = stage.db:query "SELECT DISTINCT request_id, attempts FROM rbf_dead_letters"
+      assert.equal(how == "boom" and N / 10 or 0, #dead)
+    end)
+  end
+
+  for _, how in ipairs { "caught", "setting", "pause", "slow" } do
+    it("do not notice what another does: " .. how, function()
+      mix(how, 200, true)
+      assert.equal(0, stage:count "rbf_dead_letters")
+    end)
+  end
+
+  it("enqueue an id once, and each its own", function()
+    local requests = flood("jobs.mixed", N, function(i) return { i = i, how = "enqueue" } end)
+    for _, request in ipairs(requests) do
+      assert.equal(200, request.reply.status, request.reply.raw)
+    end
+    assert.equal(N, stage.db:value "SELECT count(DISTINCT what) FROM ran WHERE what <> 'one'")
+    assert.equal(N, stage.db:value "SELECT count(*) FROM ran WHERE what <> 'one'")
+    assert.equal(1, stage.db:value "SELECT count(*) FROM ran WHERE what = 'one'")
+    assert.equal(0, stage:count "rbf_outbox")
+  end)
+
+  it("of one statement travel together, until one wants a second", function()
+    local requests, running = flood("jobs.once", N, function(i)
+      return { i = i, twice = i > N / 2 and i % 50 == 0 or nil }
+    end)
+    for i, request in ipairs(requests) do
+      assert.equal(200, request.reply.status, request.reply.raw)
+      assert.equal(i, request.reply.body.i)
+    end
+    assert.equal(N, stage:count "notes" - 1)
+    assert.truthy(stats(running).groups < N / 2)
+  end)
+
+  it("of one statement do not suffer from one that fails", function()
+    stage:start():stop()
+    stage.db:exec(("INSERT INTO notes (i) SELECT 10 * n FROM generate_series(1, %d) n"):format(N / 10))
+    local requests = flood("jobs.once", N, function(i) return { i = i } end)
+    for i, request in ipairs(requests) do
+      assert.equal(i % 10 == 0 and 409 or 200, request.reply.status, request.reply.raw)
+    end
+    assert.equal(N, stage:count "notes" - 1)
+  end)
+
+  it("have no twins: the same id many times takes effect once", function()
+    stage:start():stop()
+    local ids = {}
+    for i = 1, N do ids[i] = "twin-" .. i % (N / 4) end
+    local requests = stage:start_many("jobs.once", N, function(i)
+      return { i = i % (N / 4) + 1 }, ids[i]
+    end)
+    stage:start { workers = 2 }
+    assert.equal(0, stage.client:wait_all(requests, 120000))
+    for _, request in ipairs(requests) do
+      assert.equal(200, request.reply.status, request.reply.raw)
+    end
+    stage:settle { "jobs" }
+    assert.equal(N / 4, stage:count "notes" - 1)
+    assert.equal(N / 4, stage:count "rbf_results")
+  end)
+
+  it("that lock each other out come to an end", function()
+    stage:start():stop()
+    local requests = stage:start_many("jobs.transfer", N, function(i)
+      return { from = i % 10 + 1, to = (i * 7 + 3) % 10 + 1 }
+    end)
+    stage:start { workers = 2 }
+    assert.equal(0, stage.client:wait_all(requests, 120000))
+    for _, request in ipairs(requests) do
+      assert.equal(200, request.reply.status, request.reply.raw)
+    end
+    assert.equal(10000, stage.db:value "SELECT sum(balance) FROM accounts")
+    assert.equal(N, stage:count "rbf_results")
+  end)
+end)

@@ -1,0 +1,124 @@
+-- What a host takes at a time, and how it goes on when its workers die.
+local host = require "spec.support.host"
+local proc = require "spec.support.proc"
+
+describe("a host", function()
+  local stage
+
+  after_each(function()
+    host.close(stage)
+  end)
+
+  it("never has more in hand of a queue than it has slots for, and no queue waits for another", function()
+    stage = host.stage {
+      args = { "--connections", "3" },
+      app = {
+        ["app.lua"] = [[
+          local rbf = require "rbf"
+          local app = rbf.defineBackend { queues = { jobs = {}, few = { concurrency = 2 }, fast = {} } }
+          local function slow() rbf.sleep { ms = 40 } end
+          return {
+            app:mutation("jobs", { path = "slow", handler = slow }),
+            app:mutation("few", { path = "slow", handler = slow }),
+            app:mutation("fast", { path = "now", handler = function() end }),
+          }]],
+      },
+    }
+    local running = stage:start()
+    local n, most = host.scaled(60, 20), { jobs = 0, few = 0 }
+    local slow = {}
+    for _, queue in ipairs { "jobs", "few" } do
+      for _, request in ipairs(stage:start_many(queue .. ".slow", n, function() end)) do slow[#slow + 1] = request end
+    end
+    local waiting = 0
+    stage.client:pump_until(function()
+      for queue in pairs(most) do
+        local messages, in_hand = stage:stored(queue)
+        most[queue] = math.max(most[queue], in_hand)
+        waiting = math.max(waiting, messages)
+      end
+      assert.equal(200, stage:call("fast.now").status) -- the others are full
+      return slow[#slow].reply
+    end, 60000)
+    assert.equal(0, stage.client:wait_all(slow, 60000))
+    assert.same({ jobs = 6, few = 2 }, most)
+    assert.truthy(waiting > 6)
+    stage:settle { "jobs", "few", "fast" }
+    assert.equal(0, running:stop())
+    assert.equal(0, running.stats.redelivered)
+  end)
+
+  it("gives up when its workers die at their start, again and again", function()
+    stage = host.stage {}
+    local running = stage:start {
+      binary = host.binary() .. "-fault", env = { RBF_FAILPOINT = "reload.built:kill" }, workers = 2, no_wait = true,
+    }
+    assert.equal(1, (running:wait(30000)))
+    local last = running:log()[#running:log()]
+    assert.same({ "error", "workers die at their start, giving up" }, { last.level, last.msg })
+    assert.truthy(#running:log() <= 6, running:tail())
+  end)
+
+  it("kills a worker whose handler nothing else can stop", function()
+    stage = host.stage {
+      args = { "--watchdog", "100ms" },
+      app = {
+        ["app.lua"] = [[
+          local rbf = require "rbf"
+          local app = rbf.defineBackend { queues = { jobs = {} } }
+          local function endless()
+            local n = 0
+            while true do n = n + 1 end
+          end
+          return {
+            app:mutation("jobs", { path = "stopped", retry = { maxAttempts = 1 }, handler = endless }),
+            app:mutation("jobs", { path = "compiled", jit = true, handler = function()
+              local n = 0
+              while true do n = n + 1 end
+            end }),
+            app:mutation("jobs", { path = "fine", handler = function() return "fine" end }),
+          }]],
+      },
+    }
+    local running = stage:start()
+    assert.equal(500, stage:call("jobs.stopped").status) -- by its watchdog, which compiled code does not hear
+    assert.matches("app/app.lua:5: stopped: it ran for 100 ms", stage.db:value "SELECT error_message FROM rbf_dead_letters")
+    stage.client:store { subject = stage:subject("jobs", "compiled") }
+    local killed = running:await_log("a worker does not answer, killing it", 30000)
+    assert.truthy(killed.silent_ms >= 10000)
+    running:await_ready()
+    assert.equal("fine", stage:call("jobs.fine").body) -- the other one comes after its ackWait
+  end)
+
+  it("starts a worker that dies again and again after longer and longer pauses, and serves on", function()
+    stage = host.stage {}
+    local running = stage:start()
+    local paused
+    for _ = 1, 5 do
+      local at = proc.now_ms()
+      proc.kill(running:workers()[1], "KILL")
+      running:await_ready()
+      paused = proc.now_ms() - at
+    end
+    assert.truthy(paused >= 1600, paused .. " ms before the fifth restart") -- 100 ms, doubled four times
+    assert.equal(200, stage:call("jobs.users.create", { email = "a@b.de", name = "Ada" }).status)
+    assert.equal(5, #running:log "a worker died, starting another")
+    assert.equal(0, running:stop())
+  end)
+
+  it("whose files change while its workers die loads them all the same", function()
+    stage = host.stage {}
+    local text = stage:read "users.lua"
+    local running = stage:start {
+      binary = host.binary() .. "-fault", env = { RBF_FAILPOINT = "reload.before_live:kill#2" }, watch = true, workers = 2,
+    }
+    stage:write("users.lua", text .. "\n-- edited\n") -- each of the first two workers dies as it goes live
+    running:await_log("a worker died, starting another", 20000, 2)
+    running:await_log "reloaded"
+    local version = stage:call("jobs.users.create", { email = "a@b.de", name = "Ada" }).version
+    local ready = running:log "worker ready"
+    assert.equal(ready[#ready].version, version)
+    assert.not_equal(ready[1].version, version)
+    assert.equal(0, running:stop())
+  end)
+end)
