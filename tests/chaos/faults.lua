@@ -246,16 +246,22 @@ end
 function acts.nats_restart(self, e) return nats_end(self, e, "TERM") end
 function acts.nats_kill(self, e) return nats_end(self, e, "KILL") end
 
---- What is sent to a stopped server is lost when it is killed then.
+--- What is sent to a stopped server is lost when it is killed then. Somebody else wakes it: our own
+--- client may hang until then (libnats 3.4 waits for a server's first word for ever, and keeps its
+--- lock).
 function acts.nats_freeze(self, e)
   if self.nats_away then return false end
   self.nats_away = true
-  self.nats.process:kill "STOP"
-  self:after(e.ms / 4, function()
+  local pid = self.nats.process.pid
+  local waker = proc.spawn {
+    "sh", "-c", ("kill -STOP %d; sleep %.3f; kill -%s %d"):format(pid, e.ms / 4000, e.kill and "KILL" or "CONT", pid),
+  }
+  local function go_on()
+    if waker:alive() then return self:after(10, go_on) end
     self.nats_away = nil
-    if e.kill then return nats_end(self, e, "KILL") end
-    self.nats.process:kill "CONT"
-  end)
+    if e.kill then nats_end(self, e, "KILL") end
+  end
+  self:after(e.ms / 4, go_on)
   return true
 end
 

@@ -10,6 +10,7 @@ local servers = require "spec.support.servers"
 local seed, seconds, binary, result_path = tonumber(arg[1]), tonumber(arg[2]), arg[3], arg[4]
 local HOSTS, RATE, DOOMED = 2, 75, 6
 local SETTLE_MS, STALL_MS = 150000, 30000 -- at most, and without anything changing
+local FORGOTTEN_MS = 8000 -- many times ackWait
 
 ffi.cdef "int setenv(const char *name, const char *value, int overwrite);"
 ffi.C.setenv("RBF_BIN", binary, 1)
@@ -179,11 +180,13 @@ local function pump_commands()
 end
 
 -- A server that was killed may bring acked messages back and leave them in the stream, where no
--- consumer gets them any more.
+-- consumer gets them any more; of some it waits for an ack and never delivers them again (2.9.10).
+-- How many are still to be done, and are any of them of the latter kind at most?
 local function open_messages()
-  local messages, _, open = stage:stored("jobs", "events")
+  local messages, unacked, open = stage:stored("jobs", "events")
   local counts = act.counts
-  return (counts.nats_kill or counts.nats_freeze or counts.nats_restart) and open or messages
+  if counts.nats_kill or counts.nats_freeze or counts.nats_restart then return open, open == unacked end
+  return messages, false
 end
 
 local function describe_streams()
@@ -216,10 +219,12 @@ local function settled()
   while quiet < 3 do
     stage.client:pump(1)
     reap_commands()
-    local messages, rows, now = open_messages(), stage:count "rbf_outbox", proc.now_ms()
+    local messages, maybe_lost = open_messages()
+    local rows, now = stage:count "rbf_outbox", proc.now_ms()
     quiet = (messages == 0 and rows == 0 and #commands == 0) and quiet + 1 or 0
     local state = progress()
     if state ~= last then changed, last = now, state end
+    if maybe_lost and rows == 0 and #commands == 0 and now - changed > FORGOTTEN_MS then return end -- the checker will tell
     if now - changed > STALL_MS or now - began > SETTLE_MS then
       error(("waited %d ms for %s"):format(now - began, describe_rest(messages, rows)), 0)
     end
