@@ -13,7 +13,7 @@ local app = {
   ["app.lua"] = [[
     local rbf = require "rbf"
     local z = rbf.z
-    local app = rbf.defineBackend { queues = { jobs = { ackWait = { seconds = 2 } } } }
+    local app = rbf.defineBackend { queues = { jobs = { ackWait = { seconds = 2 }, group = 1 } } }
     return {
       run = app:mutation("jobs", { path = "run", input = z.any(),
         handler = function(r) r.db:exec("INSERT INTO effects VALUES ($1)", r.msg.requestId) end }),

@@ -11,11 +11,11 @@ describe("a host", function()
 
   it("never has more in hand of a queue than it has slots for, and no queue waits for another", function()
     stage = host.stage {
-      args = { "--connections", "3" },
+      args = { "--connections", "4" }, -- and so 8 slots, with groups of one
       app = {
         ["app.lua"] = [[
           local rbf = require "rbf"
-          local app = rbf.defineBackend { queues = { jobs = {}, few = { concurrency = 2 }, fast = {} } }
+          local app = rbf.defineBackend { queues = { jobs = { group = 1 }, few = { concurrency = 2 }, fast = {} } }
           local function slow() rbf.sleep { ms = 40 } end
           return {
             app:mutation("jobs", { path = "slow", handler = slow }),
@@ -41,8 +41,8 @@ describe("a host", function()
       return slow[#slow].reply
     end, 60000)
     assert.equal(0, stage.client:wait_all(slow, 60000))
-    assert.same({ jobs = 6, few = 2 }, most)
-    assert.truthy(waiting > 6)
+    assert.same({ jobs = 8, few = 2 }, most)
+    assert.truthy(waiting > 8)
     stage:settle { "jobs", "few", "fast" }
     assert.equal(0, running:stop())
     assert.equal(0, running.stats.redelivered)
