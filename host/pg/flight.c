@@ -65,6 +65,11 @@ void flight_sync(struct flight *f) {
  * any more (DISCARD ALL) spoils nothing of the task's. */
 static int send_own(struct flight *f, PGconn *pg, struct stmts *stmts) {
     char name[24];
+    if (stmts_replan(stmts)) {
+        if (!PQsendQueryParams(pg, "DISCARD PLANS", 0, NULL, NULL, NULL, NULL, 0))
+            return -1;
+        f->own++;
+    }
     while (stmts_next_gone(stmts, name)) {
         char sql[48] = "DEALLOCATE ";
         strcat(sql, name);

@@ -25,7 +25,7 @@ struct flight {
     int nsteps, cap, nstmts; /* nstmts: steps that are not syncs */
     int at;                  /* the step whose answer is due */
     int slot;                /* its index in res, when it is a statement */
-    int own;                 /* answers due before step 0 to DEALLOCATEs of ours, */
+    int own;                 /* answers due before step 0 to statements of ours, */
     bool own_sync;           /* and their sync */
     int touches;             /* the session: enum session_touch, of all statements */
     struct pgres *res;

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #include "pg/stmts.h"
 #include "base/buf.h"
+#include "base/clock.h"
 #include "pg/session.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define REPLAN_FIRST_MS 250
+#define REPLAN_MOST_MS 64000
 
 void stmts_init(struct stmts *s) {
     *s = (struct stmts){0};
@@ -29,6 +33,18 @@ void stmts_free(struct stmts *s) {
     empty(&s->used);
     empty(&s->gone);
     empty(&s->lapsed);
+}
+
+bool stmts_replan(struct stmts *s) {
+    uint64_t now = clock_mono_ms();
+    if (now < s->replan_at_ms)
+        return false;
+    bool first = !s->replan_at_ms; /* nothing is planned yet */
+    s->replan_after_ms = first ? REPLAN_FIRST_MS : s->replan_after_ms * 2;
+    if (s->replan_after_ms > REPLAN_MOST_MS)
+        s->replan_after_ms = REPLAN_MOST_MS;
+    s->replan_at_ms = now + s->replan_after_ms;
+    return !first;
 }
 
 void stmts_begin(struct stmts *s) {

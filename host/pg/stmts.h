@@ -31,6 +31,7 @@ struct stmts {
     struct list gone;   /* the server still holds them: DEALLOCATE */
     struct list lapsed; /* forgotten, perhaps still pointed at by the flight under way */
     uint64_t flight, made;
+    uint64_t replan_at_ms, replan_after_ms; /* monotonic; the pause before the next time */
 };
 
 void stmts_init(struct stmts *s);
@@ -43,6 +44,10 @@ struct stmt *stmts_get(struct stmts *s, const char *sql);
 const struct stmt *stmts_find(const struct stmts *s, const char *sql);
 /* Its next use prepares anew. exists: the server still holds it under its name. */
 void stmts_forget(struct stmts *s, struct stmt *st, bool exists);
+/* Should the server plan its statements anew? A plan made while a table was (nearly) empty may read
+ * all of it through the wrong index, and stays until somebody analyzes the table. So at first
+ * often, then each minute, when autovacuum looks as well. */
+bool stmts_replan(struct stmts *s);
 /* The name of one that the server shall forget, valid until the next call; NULL: none. */
 const char *stmts_next_gone(struct stmts *s, char name[24]);
 #endif

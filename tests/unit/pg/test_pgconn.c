@@ -303,6 +303,36 @@ static void prepared_once_and_kept_over_rollback(void **state) {
     assert_string_equal(prepared(), "4");
 }
 
+/* How the server's plan of the statement begins. */
+static const char *plan_of_lookup(void) {
+    const char *const address[] = {"x"};
+    pgconn_add(conn, "SELECT 1 FROM early WHERE email = $1", 1, address, 0);
+    assert_int_equal(fly(conn)->r[0].err.kind, ERR_NONE);
+    char sql[200];
+    const struct landed_result *r =
+        ask(conn,
+            "SELECT name FROM pg_prepared_statements WHERE statement LIKE 'SELECT 1 FROM early%'");
+    snprintf(sql, sizeof sql, "EXPLAIN EXECUTE %s('x')", r->value);
+    pgconn_add(conn, sql, 0, NULL, PGADD_ONCE);
+    return fly(conn)->r[0].value;
+}
+
+/* A plan that was right once, as on an empty table: here it is the settings that change. */
+static void early_plans_do_not_last(void **state) {
+    ask(conn, "CREATE TABLE early (email TEXT UNIQUE)");
+    ask(conn, "SET plan_cache_mode = force_generic_plan");
+    ask(conn, "SET enable_indexonlyscan = off");
+    ask(conn, "SET enable_indexscan = off");
+    ask(conn, "SET enable_bitmapscan = off");
+    assert_non_null(strstr(plan_of_lookup(), "Seq Scan"));
+    ask(conn, "SET enable_indexonlyscan = on");
+    const char *plan = "";
+    for (uint64_t end = clock_mono_ms() + 10000; clock_mono_ms() < end && !strstr(plan, "Index");)
+        plan = plan_of_lookup();
+    assert_non_null(strstr(plan, "Index Only Scan"));
+    ask(conn, "DROP TABLE early");
+}
+
 /* Its Prepare is skipped in the first part; the second part must not rely on it. */
 static void a_skipped_prepare_is_done_later(void **state) {
     pgconn_add(conn, "SELECT 1/0", 0, NULL, 0);
@@ -637,6 +667,7 @@ int main(void) {
         EACH(failing_insert_then_skipped),
         EACH(commit_of_a_failed_transaction),
         EACH(prepared_once_and_kept_over_rollback),
+        EACH(early_plans_do_not_last),
         EACH(a_skipped_prepare_is_done_later),
         EACH(a_changed_result_type_is_recovered),
         EACH(deallocate_all_is_recovered),
