@@ -4,8 +4,33 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* libnats parses headers when first asked, and keeps them in a hash: names come in no order. */
-static void copy_headers(struct hdrs *h, natsMsg *inner) {
+/* Where libnats has looked at headers itself it has put NULs in place of colons, CRs and blanks. */
+static void restore(char *block, size_t n) {
+    bool named = false; /* this line's colon is behind us */
+    for (size_t i = 0; i < n; i++) {
+        if (!block[i])
+            block[i] = named || (i + 1 < n && block[i + 1] == '\n') ? ' ' : ':';
+        named = block[i] != '\n' && (named || block[i] == ':');
+    }
+}
+
+/* Where libnats 3.4 keeps the headers as they came: behind subject and reply, before the data, each
+ * with a NUL at its end. A copy as on the wire; NULL when there are none, or the library is
+ * another.
+ */
+static char *header_block(const struct bus_msg *m, size_t *n) {
+    const char *data = natsMsg_GetData(m->inner), *name = m->reply ? m->reply : m->subject;
+    const char *start = name + strlen(name) + 1;
+    bool known = !strncmp(nats_GetVersion(), "3.4.", 4) && data && data > start + 8;
+    if (!known || memcmp(start, "NATS/1.0", 8) != 0)
+        return NULL;
+    *n = (size_t)(data - start) - 1;
+    char *block = xmemdup(start, *n);
+    restore(block, *n);
+    return block;
+}
+
+static void copy_parsed(struct hdrs *h, natsMsg *inner) {
     const char **names = NULL;
     int n = 0;
     if (natsMsgHeader_Keys(inner, &names, &n) != NATS_OK)
@@ -20,6 +45,18 @@ static void copy_headers(struct hdrs *h, natsMsg *inner) {
         free(values);
     }
     free(names);
+}
+
+/* libnats 3.4 takes the line behind a header without a value for its value, and the last such one
+ * makes it lose them all: ids and reply subjects of requests, too. So they are parsed here. */
+static void copy_headers(struct bus_msg *m) {
+    size_t n = 0;
+    char *block = header_block(m, &n);
+    if (block)
+        hdrs_parse(&m->hdrs, block, n);
+    else
+        copy_parsed(&m->hdrs, m->inner);
+    free(block);
 }
 
 /* libnats turns a status line into a header named Status, and a sender may name one so too: only a
@@ -52,7 +89,7 @@ struct bus_msg *bus_msg_from(natsMsg *inner) {
     m->len = (size_t)natsMsg_GetDataLength(inner);
     if (!m->data)
         m->data = "";
-    copy_headers(&m->hdrs, inner);
+    copy_headers(m);
     m->status = status_of(m);
     return m;
 }

@@ -91,8 +91,9 @@ static int touches(const char *sql) {
  * host's own tables, where the rows of those that ran before are still to come. */
 static bool is_apart(const char *sql) {
     static const char *const ends[] = {"BEGIN", "START", "COMMIT", "END", "ABORT", "NOTIFY", NULL};
-    static const char *const names[] = {"pg_notify",          "advisory", "txid_current",
-                                        "pg_current_xact_id", "rbf_",     NULL};
+    static const char *const names[] = {
+        "pg_notify",   "advisory",         "txid_current", "pg_current_xact_id", "rbf_outbox",
+        "rbf_results", "rbf_dead_letters", "rbf_cron",     "rbf_suspects",       NULL};
     const char *s = skip_blank(sql);
     if (begins_any(s, ends) || (begins(s, "ROLLBACK") && !has_word(s, "to")))
         return true;

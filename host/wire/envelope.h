@@ -20,6 +20,10 @@ void hdrs_set(struct hdrs *h, const char *name, const char *value); /* replaces 
 void hdrs_drop(struct hdrs *h, const char *name);
 const char *hdrs_get(const struct hdrs *h, const char *name); /* first; NULL when absent */
 void hdrs_free(struct hdrs *h);
+/* Adds those of a message's header block as it is on the wire ("NATS/1.0 …\r\n", a line each, an
+ * empty one); a status in the first line becomes Status and Description. What is no header is
+ * passed over, a continued line is one. */
+void hdrs_parse(struct hdrs *h, const char *block, size_t n);
 /* As a JSON object {"Name":"value"}; the last value of a repeated name wins. */
 void hdrs_to_json(const struct hdrs *h, struct buf *out);
 int hdrs_from_json(struct hdrs *h, const char *text, size_t n, struct err *err);

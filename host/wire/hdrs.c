@@ -53,6 +53,63 @@ void hdrs_free(struct hdrs *h) {
     memset(h, 0, sizeof *h);
 }
 
+static bool is_blank(char c) {
+    return c == ' ' || c == '\t' || c == '\r';
+}
+
+/* A copy of p's n bytes without blanks around them. */
+static char *trimmed(const char *p, size_t n) {
+    while (n && is_blank(*p))
+        p++, n--;
+    while (n && is_blank(p[n - 1]))
+        n--;
+    return xmemdup(p, n);
+}
+
+/* " 503 No Responders", behind the protocol's name. */
+static void add_status(struct hdrs *h, const char *p, size_t n) {
+    char *text = trimmed(p, n);
+    size_t digits = strspn(text, "0123456789");
+    if (n && *p == ' ' && digits == 3 && (!text[3] || text[3] == ' ')) {
+        if (text[3])
+            hdrs_add(h, "Description", text + 4);
+        text[3] = 0;
+        hdrs_add(h, "Status", text);
+    }
+    free(text);
+}
+
+static void add_line(struct hdrs *h, size_t first, const char *p, size_t n) {
+    const char *colon = memchr(p, ':', n);
+    if (is_blank(*p) && h->n > first) { /* more of the one before */
+        struct hdr *last = &h->v[h->n - 1];
+        char *more = trimmed(p, n), *value = last->value;
+        last->value = xasprintf("%s%s%s", value, *value && *more ? " " : "", more);
+        free(value);
+        free(more);
+    } else if (colon > p && !memchr(p, 0, (size_t)(colon - p))) {
+        char *name = xmemdup(p, (size_t)(colon - p));
+        char *value = trimmed(colon + 1, n - (size_t)(colon - p) - 1);
+        hdrs_add(h, name, value);
+        free(name);
+        free(value);
+    }
+}
+
+void hdrs_parse(struct hdrs *h, const char *block, size_t n) {
+    static const char protocol[] = "NATS/1.0";
+    const char *end = block + n, *p = block;
+    size_t first = h->n;
+    for (size_t len; p < end; p += len + 1) {
+        const char *stop = memchr(p, '\n', (size_t)(end - p));
+        len = (size_t)((stop ? stop : end) - p);
+        if (p == block && len >= sizeof protocol - 1 && !memcmp(p, protocol, sizeof protocol - 1))
+            add_status(h, p + sizeof protocol - 1, len - (sizeof protocol - 1));
+        else if (len)
+            add_line(h, first, p, len);
+    }
+}
+
 static void put_text(struct buf *out, const char *s) {
     struct buf clean = {0};
     utf8_clean(&clean, s, strlen(s));

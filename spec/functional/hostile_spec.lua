@@ -92,6 +92,10 @@ describe("the host survives", function()
       assert.equal("400", stage.db:query("SELECT status FROM rbf_results WHERE request_id = $1",
         await_letter("seen" .. i).request_id)[1].status)
     end
+    for i, value in ipairs { "99999999999999999999", "soon", "-1", "-99999999999", "" } do -- how often it was tried
+      store("nowhere", "1", { ["Request-Id"] = "tried" .. i, ["RBF-Unknown"] = value })
+      assert.equal("NOT_FOUND", await_letter("tried" .. i).error_code)
+    end
     stage:settle { "jobs" }
     assert.equal(0, stage:count "mark")
   end)

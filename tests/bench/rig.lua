@@ -52,7 +52,8 @@ end
 --- database_url.
 function Rig:start(stage, o)
   stage:write("settings.lua", ("return { group = %s }\n"):format(o.group or "nil"))
-  local args = { "--log-level", "warn" }
+  -- what an open loop asks too early waits, and is seen as latency; by default a worker refuses above 1,000
+  local args = { "--log-level", "warn", "--max-rpc-waiting", "1000000" }
   for _, word in ipairs(o.args or {}) do args[#args + 1] = word end
   local url = stage.db_url
   stage.db_url = o.database_url or url
@@ -101,7 +102,9 @@ function Rig.load(stage, work, o)
     words[#words + 1] = "--rate"
     words[#words + 1] = o.rate
   end
-  return Rig.json(words)
+  local r = Rig.json(words)
+  assert(r.refused == 0, ("%d of %d answers of %s are no success"):format(r.refused, r.sent, subject))
+  return r
 end
 
 -- ---------------------------------------------------------------- windows

@@ -20,6 +20,16 @@ static void status(const uint8_t *data, size_t size) {
     hdrs_free(&m.hdrs);
 }
 
+static void headers(const char *block, size_t n) {
+    struct hdrs h = {0};
+    hdrs_parse(&h, block, n);
+    for (size_t i = 0; i < h.n; i++) {
+        HOLDS(h.v[i].name[0] && !strpbrk(h.v[i].name, ":\n"));
+        HOLDS(!strchr(h.v[i].value, '\n'));
+    }
+    hdrs_free(&h);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct err err = {0};
     bool duplicate = false;
@@ -32,6 +42,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     HOLDS(answer || err.kind != ERR_NONE);
     json_decref(answer);
     status(data, size);
+    headers(text, size);
     free(text);
     return 0;
 }

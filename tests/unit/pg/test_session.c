@@ -37,18 +37,40 @@ static void what_does_not(void **state) {
                                "-- only a comment",
                                "/* never ends"};
     for (size_t i = 0; i < sizeof sql / sizeof *sql; i++)
-        assert_int_equal(session_touches(sql[i]), 0);
+        assert_int_equal(session_touches(sql[i]) & ~SESSION_APART, 0);
+}
+
+static void what_others_in_the_transaction_would_notice(void **state) {
+    const char *const apart[] = {"SET LOCAL lock_timeout = 1",
+                                 "SET CONSTRAINTS ALL IMMEDIATE",
+                                 "SET work_mem = 1",
+                                 "NOTIFY x",
+                                 "SELECT pg_notify('x', 'y')",
+                                 "SELECT pg_advisory_xact_lock(1)",
+                                 "SELECT txid_current()",
+                                 "-- end\n COMMIT",
+                                 "ROLLBACK",
+                                 "DELETE FROM rbf_outbox",
+                                 "CALL p()"};
+    const char *const together[] = {"UPDATE t SET x = 1", "ROLLBACK TO SAVEPOINT rbf",
+                                    "SAVEPOINT rbf_1", "SELECT 'starting', ending FROM commits"};
+    for (size_t i = 0; i < sizeof apart / sizeof *apart; i++)
+        assert_true(session_touches(apart[i]) & SESSION_APART);
+    for (size_t i = 0; i < sizeof together / sizeof *together; i++)
+        assert_int_equal(session_touches(together[i]), 0);
 }
 
 static void who_runs_what_follows(void **state) {
-    assert_int_equal(session_touches("SET LOCAL ROLE app"), SESSION_SCOPE);
-    assert_int_equal(session_touches("SET ROLE app"), SESSION_SCOPE | SESSION_LASTS);
+    assert_int_equal(session_touches("SET LOCAL ROLE app"), SESSION_SCOPE | SESSION_APART);
+    assert_int_equal(session_touches("SET ROLE app"),
+                     SESSION_SCOPE | SESSION_LASTS | SESSION_APART);
     assert_int_equal(session_touches("SELECT role FROM users"), 0);
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(what_leaves_something_behind),
-                                       cmocka_unit_test(who_runs_what_follows),
-                                       cmocka_unit_test(what_does_not)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_leaves_something_behind),
+        cmocka_unit_test(what_others_in_the_transaction_would_notice),
+        cmocka_unit_test(who_runs_what_follows), cmocka_unit_test(what_does_not)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

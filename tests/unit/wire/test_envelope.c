@@ -178,6 +178,32 @@ static void headers_ignore_case(void **state) {
     assert_int_equal(h->n, 101);
 }
 
+static void assert_parsed(const char *block, const char *json) {
+    struct hdrs h = {0};
+    struct buf out = {0};
+    char *tight = xmemdup(block, strlen(block));
+    hdrs_parse(&h, tight, strlen(block));
+    hdrs_to_json(&h, &out);
+    assert_string_equal(out.p, json);
+    buf_free(&out);
+    hdrs_free(&h);
+    free(tight);
+}
+
+static void headers_of_the_wire(void **state) {
+    assert_parsed("NATS/1.0\r\nA: 1\r\nB:2\r\n\r\n", "{\"A\":\"1\",\"B\":\"2\"}");
+    assert_parsed("NATS/1.0\r\nA: \r\nB: b: c \r\nC:\r\n\r\n",
+                  "{\"A\":\"\",\"B\":\"b: c\",\"C\":\"\"}");
+    assert_parsed("NATS/1.0 503\r\n\r\n", "{\"Status\":\"503\"}");
+    assert_parsed("NATS/1.0 409 Consumer Deleted\r\nN: 3\r\n\r\n",
+                  "{\"Description\":\"Consumer Deleted\",\"Status\":\"409\",\"N\":\"3\"}");
+    assert_parsed("NATS/1.0\r\nA: 1\r\n  more\r\n\tand more\r\nB: 2\r\n\r\n",
+                  "{\"A\":\"1 more and more\",\"B\":\"2\"}");
+    assert_parsed("NATS/1.0\r\nnothing\r\n: x\r\nA: 1", "{\"A\":\"1\"}");
+    assert_parsed("NATS/1.0", "{}");
+    assert_parsed("", "{}");
+}
+
 static void headers_survive_json(void **state) {
     struct hdrs *h = *state, back = {0};
     struct buf out = {0};
@@ -315,6 +341,7 @@ int main(void) {
         TEST(attempts_and_addresses),
         TEST(content_types),
         TEST(headers_ignore_case),
+        TEST(headers_of_the_wire),
         TEST(headers_survive_json),
         TEST(header_rules),
         TEST(ack_subjects),
