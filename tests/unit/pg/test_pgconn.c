@@ -321,10 +321,12 @@ static const char *plan_of_lookup(void) {
 static void early_plans_do_not_last(void **state) {
     ask(conn, "CREATE TABLE early (email TEXT UNIQUE)");
     ask(conn, "SET plan_cache_mode = force_generic_plan");
+    ask(conn, "SET enable_seqscan = on");
     ask(conn, "SET enable_indexonlyscan = off");
     ask(conn, "SET enable_indexscan = off");
     ask(conn, "SET enable_bitmapscan = off");
     assert_non_null(strstr(plan_of_lookup(), "Seq Scan"));
+    ask(conn, "SET enable_seqscan = off");
     ask(conn, "SET enable_indexonlyscan = on");
     const char *plan = "";
     for (uint64_t end = clock_mono_ms() + 10000; clock_mono_ms() < end && !strstr(plan, "Index");)
