@@ -109,6 +109,10 @@ static void on_conn(struct pgconn *conn, const struct err *err, void *arg) {
         l->n_waiting = 0;
         return;
     }
+    if (!l->n_waiting) {
+        pgpool_release(l->h->pool, conn);
+        return;
+    }
     int n = take(l, &members);
     l->running++;
     forget_surplus(l);

@@ -84,7 +84,7 @@ describe("defining", function()
     { "an unknown queue", function() base:query("evnts", { path = "a", handler = handler }) end,
       "unknown queue 'evnts', did you mean 'events'? (defineBackend knows: events, jobs)" },
     { "an unknown key", function() base:query("jobs", { path = "a", handler = handler, imput = z.any() }) end,
-      "app:query: unknown key 'imput', did you mean 'input'? (known: cache, example, handler, input, jit, name, output, path, retry, timeout)" },
+      "app:query: unknown key 'imput', did you mean 'input'? (known: cache, example, group, handler, input, jit, name, output, path, retry, timeout)" },
     { "no path", function() base:query("jobs", { handler = handler }) end,
       "app:query: path must be a string, found nil" },
     { "a bad path", function() base:query("jobs", { path = "a.*", handler = handler }) end,
@@ -119,6 +119,13 @@ describe("defining", function()
       "queue 'a': subject must not begin with 'rpc', which the request-reply gateway uses; name it otherwise" },
     { "a queue's bad number", function() rbf.defineBackend { queues = { a = { concurrency = 0 } } } end,
       "queue 'a': concurrency must be a whole number from 1 on, found the number 0" },
+    { "a group of nobody", function() rbf.defineBackend { queues = { a = { group = 0 } } } end,
+      "queue 'a': group must be a whole number from 1 on, found the number 0" },
+    { "a group that no transaction should take", function()
+      base:mutation("jobs", { path = "a", handler = handler, group = 5000 })
+    end, "a: group must be at most 1000, found 5000" },
+    { "a group of queries", function() base:query("jobs", { path = "a", handler = handler, group = 2 }) end,
+      "app:query 'a': only mutations share a transaction; take `group` away" },
     { "a queue that is not the app's", function()
       rbf.defineBackend { queues = { mine = {} } }:query("jobs", { path = "a", handler = handler })
     end, "queue 'jobs' belongs to another defineBackend" },
