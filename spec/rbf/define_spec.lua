@@ -84,7 +84,8 @@ describe("defining", function()
     { "an unknown queue", function() base:query("evnts", { path = "a", handler = handler }) end,
       "unknown queue 'evnts', did you mean 'events'? (defineBackend knows: events, jobs)" },
     { "an unknown key", function() base:query("jobs", { path = "a", handler = handler, imput = z.any() }) end,
-      "app:query: unknown key 'imput', did you mean 'input'? (known: cache, example, group, handler, input, jit, name, output, path, retry, timeout)" },
+      "app:query: unknown key 'imput', did you mean 'input'? "
+        .. "(known: cache, example, group, handler, input, jit, name, output, path, retry, timeout)" },
     { "no path", function() base:query("jobs", { handler = handler }) end,
       "app:query: path must be a string, found nil" },
     { "a bad path", function() base:query("jobs", { path = "a.*", handler = handler }) end,
