@@ -63,7 +63,7 @@ static void copy_headers(struct bus_msg *m) {
  * server's message has no payload and none of a client's headers. */
 static int status_of(const struct bus_msg *m) {
     const char *s = m->len == 0 ? hdrs_get(&m->hdrs, "Status") : NULL;
-    return s && strlen(s) == 3 ? atoi(s) : 0;
+    return s && strlen(s) == 3 && strspn(s, "0123456789") == 3 ? atoi(s) : 0;
 }
 
 /* natsMsg_Destroy hands each message to a thread of the library that frees it: a wake-up for each,
