@@ -109,7 +109,7 @@ static void on_conn(struct pgconn *conn, const struct err *err, void *arg) {
         l->n_waiting = 0;
         return;
     }
-    if (!l->n_waiting) {
+    if (!l->n_waiting || l->running >= l->width.now) { /* it has become narrower meanwhile */
         pgpool_release(l->h->pool, conn);
         return;
     }

@@ -37,6 +37,7 @@ static void fail_own(struct run *r, enum failure_kind kind, const char *internal
 
 static void fail_timeout(struct run *r) {
     char text[120];
+    r->timed_out = true;
     snprintf(text, sizeof text,
              "the handler ran longer than its timeout allows; raise `timeout` if "
              "it needs longer");
@@ -155,10 +156,15 @@ static void add_statement(struct run *r) {
     (void)FAILPOINT("run.statement");
     (void)FAILPOINT(r->req->subject); /* one operation's: "jobs.users.create" */
     r->statements++;
+    r->questions += r->describing;
     r->waiting_sql = true;
 }
 
 void run_ride(struct run *r) {
+    if (r->begin) { /* a savepoint */
+        pgconn_add(r->conn, r->begin, 0, NULL, 0);
+        r->begin = NULL;
+    }
     add_statement(r);
 }
 

@@ -36,10 +36,11 @@ struct run {
     struct host *h;
     struct call *call;
     const struct call_request *req;
-    struct pgconn *conn;         /* lent; NULL until a lazy run wants one */
-    struct run_share share;      /* zero: it may do what it likes */
-    bool early;                  /* its first statement is ready: run_ride */
-    int statements;              /* sent so far, questions for types included */
+    struct pgconn *conn;    /* lent; NULL until a lazy run wants one */
+    struct run_share share; /* zero: it may do what it likes */
+    bool early;             /* its first statement is ready: run_ride */
+    int statements;         /* sent so far, questions for types included: */
+    int questions;
     const char *begin;           /* sent before the next statement (lazy: opens the transaction) */
     uint64_t conn_by_ms;         /* lazy run: struct run_lazy */
     struct pgpool_waiter waiter; /* lazy run */

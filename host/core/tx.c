@@ -9,6 +9,7 @@
 #include "core/tasklog.h"
 #include "core/tx_private.h"
 #include <stdlib.h>
+#include <string.h>
 
 /* A lock that another transaction holds for longer is a conflict: two groups would wait out
  * deadlock_timeout for each other (a second), again and again. */
@@ -167,7 +168,7 @@ static void on_begun(struct pgconn *c, const struct pgflight *f, void *arg);
 
 void tx_start_member(struct tx *tx, struct task *t, bool early) {
     struct run_share share = {
-        .shared = tx->n > 1, .early = early, .before = tx->savepoints ? TX_SAVEPOINT : NULL};
+        .shared = tx->shared, .early = early, .before = tx->savepoints ? TX_SAVEPOINT : NULL};
     uint64_t timeout = (uint64_t)task_op(t)->timeout_ms;
     if (share.shared && timeout > TX_MEMBER_TIMEOUT_MS)
         timeout = TX_MEMBER_TIMEOUT_MS;
@@ -193,7 +194,7 @@ static bool start_early(struct tx *tx) {
             return !tx->gathered;
         tx_start_member(tx, t, true);
         if (t->over && t->over_end == RUN_APART) {
-            tx->lane->early_misses++;
+            tx->lane->early_misses += !t->run.describing; /* that is asked once a connection */
             return false;
         }
         tx->lane->early_misses = 0;
@@ -240,7 +241,8 @@ void tx_begin(struct tx *tx) {
     pgconn_add(c, "BEGIN ISOLATION LEVEL SERIALIZABLE", 0, NULL, 0);
     if (t->op >= 0)
         run_add_limits(c, task_op(t)->timeout_ms);
-    if (tx->n > 1)
+    tx->shared = tx->n > 1;
+    if (tx->shared)
         pgconn_add(c, LOCK_TIMEOUT, 0, NULL, 0);
     add_early(tx);
     pgconn_sync(c);
@@ -281,10 +283,12 @@ static void decide(struct tx *tx, const struct pgflight *f, const struct pgres *
     }
     if (list_empty(&tx->members))
         tx_close(tx);
-    else if (rode)
+    else if (rode) {
+        tx_close_runs(tx);
         tx_begin(tx);
-    else
+    } else {
         tx_feed(tx, f);
+    }
 }
 
 static const struct err *error_before(const struct pgflight *f, int end) {
@@ -301,6 +305,10 @@ static void on_begun(struct pgconn *c, const struct pgflight *f, void *arg) {
     tx->begun = true;
     if (f->lost && tx->riding) {
         tx_feed(tx, f);
+        return;
+    }
+    if (err && tx->riding && tx->shared && !strcmp(err->sqlstate, "57014")) {
+        tx_split(tx); /* cancelled by us, as a member's time beside others was over */
         return;
     }
     if (f->lost || err || FAILPOINT("tx.begun")) {

@@ -35,7 +35,7 @@ static void committed(struct tx *tx, const struct pgflight *f) {
     tx->h->stats.groups++;
     list_each(&tx->ran, it) {
         struct task *t = container_of(it, struct task, member);
-        lane_note_ran(tx->lane, t->run.statements);
+        lane_note_ran(tx->lane, t->run.statements - t->run.questions);
         tell(t, inserted, &row);
     }
     pgpool_release(tx->h->pool, tx->conn);
@@ -87,7 +87,7 @@ static void on_committed(struct pgconn *c, const struct pgflight *f, void *arg) 
         tx_conflict(tx, err->sqlstate[2] == 'P');
     } else if (err && !strcmp(err->sqlstate, "23505") && results_taken(f)) {
         twin_was_first(tx);
-    } else if (tx->n > 1) { /* a deferred constraint, a result that jsonb refuses: whose? */
+    } else if (tx->shared) { /* a deferred constraint, a result that jsonb refuses: whose? */
         tx_split(tx);
     } else {
         struct err unknown;

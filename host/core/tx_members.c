@@ -66,7 +66,10 @@ static void drop(struct tx *tx, struct task *t) {
     tx_close_runs(tx);
     tx->gathered = tx->gathered && tx->n > 1;
     lane_enter(l, t, true);
-    if (tx->n)
+    if (tx->n && pgconn_dead(tx->conn)) { /* COPY, say: the others on another one */
+        tx_put_back(tx);
+        tx_close(tx);
+    } else if (tx->n)
         tx_begin(tx);
     else
         tx_close(tx);
@@ -123,7 +126,7 @@ void tx_conflict(struct tx *tx, bool blocked) {
     tx->end = blocked ? WIDTH_BLOCKED : WIDTH_CONFLICT;
     log_debug("conflict", LOG_S("operation", task_op(t)->path), LOG_S("request_id", t->env.id),
               LOG_I("time", t->conflicts + 1), LOG_I("members", tx->n));
-    if (tx->n > 1) {
+    if (tx->shared) {
         list_each(&tx->members, it) {
             struct task *m = container_of(it, struct task, member);
             m->single |= ++m->undone >= MAX_UNDONE;
@@ -202,6 +205,11 @@ static const char *too_large(const struct host *h, const struct call *call, stru
 static void member_failed(struct tx *tx, struct task *t, const struct failure *f) {
     if (!t->run.share.shared) {
         tx_failed(tx, f);
+    } else if (!t->run.statements && t->run.timed_out) { /* alone it has more time */
+        lane_note_time(tx->lane, TX_MEMBER_TIMEOUT_MS, 1);
+        t->single = true;
+        lane_enter(tx->lane, tx_take(tx, t), true);
+        go_on(tx);
     } else if (!t->run.statements) { /* it said nothing to the database: the others go on */
         settle_member(tx, t, NULL, f);
         go_on(tx);
@@ -226,6 +234,10 @@ static void member_ran(struct tx *tx, struct task *t) {
         member_failed(tx, t, &f);
     } else {
         tx->bytes += call->result_len;
+        list_each(&call->effects, it) {
+            const struct effect *e = container_of(it, struct effect, node);
+            tx->bytes += e->raw ? e->raw_len : e->data ? strlen(e->data) : 0;
+        }
         list_remove(&t->member);
         list_push(&tx->ran, &t->member);
         go_on(tx);

@@ -19,13 +19,14 @@ struct tx {
     struct list ran;             /* ran, to be committed */
     int n;                       /* of both */
     int riding;                  /* first statements in flight 1: its last ones */
+    bool shared;                 /* flight 1 began with others: its lock timeout is in force */
     bool early, gathered;        /* the first member's, all members' */
     bool begun;                  /* flight 1 is back */
     bool rolled_back;            /* flight 1 begins with ROLLBACK */
     bool savepoints;
     bool collecting;   /* runs that end are only marked (task.over) */
     uint64_t begun_ns; /* monotonic */
-    size_t bytes;      /* of the results so far */
+    size_t bytes;      /* of the results and effects so far */
     enum width_end end;
     int stored_status; /* of a stored result, while its caller's middleware is checked */
     struct buf stored;

@@ -50,6 +50,8 @@ static void on_checked(struct run *r, enum run_end end) {
         task_end(tx_take_only(tx), "+ACK");
     } else if (end == RUN_FAILED) {
         refused(tx, t);
+    } else if (end == RUN_CONFLICT) {
+        tx_run_again(tx_take_only(tx));
     } else if (++t->losses <= MAX_LOSSES || !pgpool_up(tx->h->pool)) {
         tx_run_later(tx_take_only(tx));
     } else { /* middleware that breaks its connection each time */

@@ -25,6 +25,17 @@ function ways.refuse_later(r, note)
   rbf.fail { status = 422, code = "LATER", message = "after one" }
 end
 
+function ways.refuse_last(r, note)
+  note(r)
+  r.db:one "SELECT 1"
+  rbf.fail { status = 422, code = "LAST", message = "after two" }
+end
+
+function ways.copy(r, note)
+  note(r)
+  r.db:query "COPY notes TO STDOUT"
+end
+
 function ways.taken(r)
   r.db:insert("notes", { i = r.input.i, code = "taken" })
 end
