@@ -99,7 +99,7 @@ end
 function auth.bearer(options)
   return function(r)
     local token = (r.msg.headers.Authorization or ""):match "^[Bb]earer +(%S+) *$"
-    if not token then refuse(r, "no bearer token") end
+    if not token then refuse(r, "no token") end
     local claims = claims_of(r, token, options)
     return { ctx = { user = { id = claims.sub, claims = claims } } }
   end

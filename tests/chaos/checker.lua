@@ -222,6 +222,9 @@ function Checker:check_money()
     local sum = 0
     for _, row in ipairs(rows) do sum = sum + tonumber(row.amount) end
     if #rows == 2 and sum ~= 0 then self:complain("money", "%s made or lost %d", id, sum) end
+    if self:had_result(id, is_error) and not self:had_result(id, is_200) then
+      self:complain("money", "%s failed and wrote %d", id, sum)
+    end
   end
 end
 

@@ -41,7 +41,7 @@ end
 local function transfer_input(rng)
   local from = rng:int(1, ACCOUNTS)
   local to = (from + rng:int(1, ACCOUNTS - 1) - 1) % ACCOUNTS + 1
-  return { from = from, to = to, amount = rng:int(1, 60) }
+  return { from = from, to = to, amount = rng:chance(.05) and 100000 or rng:int(1, 60) }
 end
 
 local function on_reply(send, m)

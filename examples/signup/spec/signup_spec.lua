@@ -74,7 +74,7 @@ describe("examples/signup", function()
   local pem = private:toPEM "public"
   local good = sign(claims(), secret, hs)
   local forgeries = {
-    { "none at all", false, "no bearer token" },
+    { "none at all", false, "no token" },
     { "nonsense", "a.b", "not a token" },
     { "no JSON", "e30.x.y", "no kid" },
     { "a bad signature", good:sub(1, -3) .. (good:sub(-2) == "AA" and "BB" or "AA"), "bad signature" },

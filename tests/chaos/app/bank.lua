@@ -25,8 +25,8 @@ local transfer = app:mutation("jobs", {
   input = z.object { from = z.int(), to = z.int(), amount = z.int():positive() },
   handler = function(r)
     local from, to = read(r, r.input.from), read(r, r.input.to)
-    refuse_poor(from.balance, r.input.amount)
     local version = write(r, from, -r.input.amount)
+    refuse_poor(from.balance, r.input.amount) -- only now: what is written must go
     write(r, to, r.input.amount)
     note.effect(r, "transfer")
     local input = { source = r.msg.requestId, hops = r.input.amount % 3 }
