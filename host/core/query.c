@@ -11,11 +11,45 @@
 
 #define MAX_CONFLICTS 10
 #define MAX_LOSSES 3
+#define ONES_WANTED 16 /* as a mutation's lane has it */
+#define ONES_WANTED_MAX (1 << 20)
 
 struct query {
     struct task *t;
     struct run run;
 };
+
+/* --- does it end after one statement? ---
+ * Then COMMIT travels with that: one flight instead of two. Forgotten with the generation, as a
+ * handler may change. */
+
+static struct gen_op *op_of(const struct task *t) {
+    return &t->gen->ops[t->op];
+}
+
+static bool is_one(const struct task *t) {
+    const struct gen_op *op = op_of(t);
+    return op->ones >= (op->ones_wanted ? op->ones_wanted : ONES_WANTED);
+}
+
+static void note_statements(const struct task *t, int n) {
+    struct gen_op *op = op_of(t);
+    if (n > 1)
+        op->ones = 0;
+    else if (n == 1 && op->ones < ONES_WANTED_MAX)
+        op->ones++;
+}
+
+/* It wanted a second: four times as many have to show that there is none. */
+static void not_one(const struct task *t) {
+    struct gen_op *op = op_of(t);
+    op->ones = 0;
+    op->ones_wanted = 4 * (op->ones_wanted ? op->ones_wanted : ONES_WANTED);
+    if (op->ones_wanted > ONES_WANTED_MAX)
+        op->ones_wanted = ONES_WANTED_MAX;
+}
+
+/* --- its ends --- */
 
 static void on_closed(struct pgconn *c, const struct pgflight *f, void *arg) {
     pgpool_release(arg, c);
@@ -76,9 +110,15 @@ static void give_up(struct query *q, int status, const char *code, const char *m
     fail(q, &f);
 }
 
-/* Only 40001 and a lost connection may have a better answer the next time. */
+/* Only 40001 and a lost connection may have a better answer the next time, and what had no second
+ * statement. */
 static void again(struct query *q, enum run_end end) {
     struct task *t = q->t;
+    if (end == RUN_APART) {
+        not_one(t);
+        after_ms(t->h->loop, 0, run_again, t);
+        return;
+    }
     t->h->stats.conflicts += end == RUN_CONFLICT;
     t->conflicts += end == RUN_CONFLICT;
     t->losses += end == RUN_LOST && pgpool_up(t->h->pool); /* its own doing, perhaps */
@@ -110,11 +150,12 @@ static void answer(struct query *q) {
         return;
     }
     task_reply(t, 200, c->result, c->result_len);
+    note_statements(t, q->run.statements - q->run.questions);
     t->h->stats.queries++;
     task_end(t, "+ACK");
 }
 
-/* Answered first, as its COMMIT costs a flight; a failure's hooks run after it. */
+/* Answered before a COMMIT of its own, which costs a flight; a failure's hooks run after it. */
 static void on_ran(struct run *r, enum run_end end) {
     struct query *q = r->arg;
     struct host *h = r->h;
@@ -148,8 +189,9 @@ void query_run(struct task *t) {
     }
     struct query *q = xcalloc(1, sizeof *q);
     q->t = t;
-    const struct run_lazy lazy = {"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
-                                  t->answer_by_ms};
+    const struct run_lazy lazy = {.begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+                                  .end = is_one(t) ? "COMMIT" : NULL,
+                                  .conn_by_ms = t->answer_by_ms};
     run_start(&q->run, t->h, t->gen, &t->req, NULL, &lazy, (uint64_t)task_op(t)->timeout_ms, on_ran,
               q);
 }

@@ -100,7 +100,7 @@ static void answered(struct run *r, const struct err *lost, const struct pgres *
         end(r, RUN_CONFLICT);
     } else if (r->timed_out || (err && is_cancel(err)))
         fail_timeout(r);
-    else if (pgconn_tx(r->conn) == PGTX_IDLE)
+    else if (pgconn_tx(r->conn) == PGTX_IDLE && !r->closed)
         fail_own(r, FAIL_ERROR,
                  "the handler ended its own transaction; COMMIT and ROLLBACK are the "
                  "host's: use db:savepoint to undo a part");
@@ -119,7 +119,8 @@ static void on_statement(struct pgconn *c, const struct pgflight *f, void *arg) 
     struct run *r = arg;
     if (r->req->db_ns)
         *r->req->db_ns += f->took_ns;
-    answered(r, f->lost, f->n > 1 ? f->res[0] : NULL, f->res[f->n - 1]);
+    int own = f->n - 1 - r->closed;
+    answered(r, f->lost, own > 0 ? f->res[0] : NULL, f->res[own]);
 }
 
 void run_feed(struct run *r, const struct pgflight *f, int i, bool only) {
@@ -186,6 +187,10 @@ static bool held_back(struct run *r) {
 static void send_statement(struct run *r) {
     if ((r->describing && types_known(r)) || held_back(r))
         return;
+    if (r->closed) {
+        end(r, RUN_APART);
+        return;
+    }
     if (r->begin) {
         pgconn_add(r->conn, r->begin, 0, NULL, 0);
         if (!r->share.before)
@@ -193,6 +198,10 @@ static void send_statement(struct run *r) {
         r->begin = NULL;
     }
     add_statement(r);
+    if (r->last && !r->describing) {
+        pgconn_add(r->conn, r->last, 0, NULL, 0);
+        r->closed = true;
+    }
     pgconn_sync(r->conn);
     pgconn_send(r->conn, on_statement, r);
 }
@@ -299,6 +308,7 @@ void run_start(struct run *r, struct host *h, struct gen *g, const struct call_r
     prepare(r, h, g, req, conn, timeout_ms, cb, arg);
     if (lazy) {
         r->begin = lazy->begin;
+        r->last = lazy->end;
         r->conn_by_ms = lazy->conn_by_ms;
         cache_begin(h->cache, &r->reader, g->version);
     }

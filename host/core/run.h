@@ -20,6 +20,8 @@ struct ask;
 
 struct run_lazy {
     const char *begin;   /* statement that opens the transaction */
+    const char *end;     /* ends it, behind the first statement in the same flight: RUN_APART where
+                            the handler wants a second; NULL: its end is the owner's */
     uint64_t conn_by_ms; /* monotonic: RUN_LOST when there is no connection by then; 0: waits on */
 };
 
@@ -42,6 +44,8 @@ struct run {
     int statements;         /* sent so far, questions for types included: */
     int questions;
     const char *begin;           /* sent before the next statement (lazy: opens the transaction) */
+    const char *last;            /* lazy run: sent behind the first statement, struct run_lazy.end */
+    bool closed;                 /* that was sent */
     uint64_t conn_by_ms;         /* lazy run: struct run_lazy */
     struct pgpool_waiter waiter; /* lazy run */
     struct list node;            /* among the running, for deadlines */

@@ -42,6 +42,7 @@ struct gen_op {
     int group; /* most of them in one transaction */
     struct gen_retry retry;
     bool on_error; /* its middleware has onError hooks: keep a failed call for them */
+    int ones, ones_wanted; /* a query's: kept by core/query.c */
 };
 
 struct gen_cron {
