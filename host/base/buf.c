@@ -72,22 +72,22 @@ void buf_puts(struct buf *b, const char *s) {
     buf_put(b, s, strlen(s));
 }
 
-void buf_putc(struct buf *b, char c) {
-    buf_put(b, &c, 1);
-}
-
 void buf_printf(struct buf *b, const char *fmt, ...) {
     va_list ap, again;
     va_start(ap, fmt);
     va_copy(again, ap);
-    int n = vsnprintf(NULL, 0, fmt, ap);
+    size_t room = b->cap - b->len;
+    int n = vsnprintf(room ? b->p + b->len : NULL, room, fmt, ap);
     va_end(ap);
-    if (n > 0) {
+    if (n > 0 && (size_t)n >= room) {
         buf_reserve(b, (size_t)n);
         vsnprintf(b->p + b->len, (size_t)n + 1, fmt, again);
-        b->len += (size_t)n;
     }
     va_end(again);
+    if (n > 0)
+        b->len += (size_t)n;
+    else if (room)
+        b->p[b->len] = 0;
 }
 
 void buf_reset(struct buf *b) {

@@ -13,9 +13,14 @@ struct buf {
 
 void buf_put(struct buf *b, const void *bytes, size_t n);
 void buf_puts(struct buf *b, const char *s);
-void buf_putc(struct buf *b, char c);
 void buf_printf(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void buf_reserve(struct buf *b, size_t extra);
+static inline void buf_putc(struct buf *b, char c) {
+    if (b->cap - b->len < 2)
+        buf_reserve(b, 1);
+    b->p[b->len++] = c;
+    b->p[b->len] = 0;
+}
 void buf_reset(struct buf *b);  /* keeps the memory */
 void buf_free(struct buf *b);   /* and zeroes it, so that it may be used again */
 char *buf_steal(struct buf *b); /* caller frees; "" when nothing was written */

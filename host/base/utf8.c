@@ -30,7 +30,7 @@ size_t utf8_char(const char *s, size_t n) {
 
 bool utf8_valid(const char *s, size_t n) {
     for (size_t i = 0, len; i < n; i += len)
-        if (!(len = utf8_char(s + i, n - i)))
+        if (!(len = (unsigned char)s[i] < 0x80 ? 1 : utf8_char(s + i, n - i)))
             return false;
     return true;
 }
@@ -52,6 +52,10 @@ bool utf8_printable(const char *s, size_t n) {
 }
 
 void utf8_clean(struct buf *out, const char *s, size_t n) {
+    if (!memchr(s, 0, n) && utf8_valid(s, n)) {
+        buf_put(out, s, n);
+        return;
+    }
     for (size_t i = 0; i < n;) {
         size_t len = utf8_char(s + i, n - i);
         if (len && s[i])

@@ -65,19 +65,25 @@ static void full_path(const struct host *h, const struct effect *e, struct buf *
     buf_puts(out, e->subject);
 }
 
+static void add_headers(struct hdrs *h, const struct task *t, const struct effect *e) {
+    const char *trace = t->env.traceparent;
+    if (e->headers)
+        (void)!hdrs_from_json(h, e->headers, strlen(e->headers), NULL); /* made by the encoder */
+    if (e->type == EFFECT_REQUEST)
+        hdrs_set(h, "RBF-Request-Id", e->request_id ? e->request_id : e->id);
+    if (e->type == EFFECT_REQUEST && trace && hdrs_valid("traceparent", trace) &&
+        !hdrs_get(h, "traceparent"))
+        hdrs_add(h, "traceparent", trace);
+    if (e->raw)
+        hdrs_set(h, H_RAW, "1");
+    if (e->stream)
+        hdrs_set(h, H_STREAM, "1");
+}
+
 static void row_headers(const struct task *t, const struct effect *e, struct buf *out) {
     struct hdrs h = {0};
+    add_headers(&h, t, e);
     buf_reset(out);
-    if (e->headers)
-        (void)!hdrs_from_json(&h, e->headers, strlen(e->headers), NULL); /* made by the encoder */
-    if (e->type == EFFECT_REQUEST)
-        hdrs_set(&h, "RBF-Request-Id", e->request_id ? e->request_id : e->id);
-    if (e->type == EFFECT_REQUEST && t->env.traceparent && !hdrs_get(&h, "traceparent"))
-        hdrs_add(&h, "traceparent", t->env.traceparent);
-    if (e->raw)
-        hdrs_set(&h, H_RAW, "1");
-    if (e->stream)
-        hdrs_set(&h, H_STREAM, "1");
     hdrs_to_json(&h, out);
     hdrs_free(&h);
 }
@@ -301,34 +307,39 @@ int outbox_send_plain(struct bus *b, const char *subject, const struct hdrs *hd,
     return -1;
 }
 
-int outbox_send(struct host *h, const struct outbox_row *row, int timeout_ms, bus_puback_cb cb,
-                void *arg, struct err *err) {
-    struct hdrs hd = {0};
+/* hd: the row's headers; they become the message's. */
+static int send_row(struct host *h, const struct outbox_row *row, struct hdrs *hd, int timeout_ms,
+                    bus_puback_cb cb, void *arg, struct err *err) {
     size_t len;
     int rc = -1;
-    if (row->headers && hdrs_from_json(&hd, row->headers, strlen(row->headers), err)) {
-        hdrs_free(&hd);
-        return -1;
-    }
-    bool raw = hdrs_get(&hd, H_RAW), stream = hdrs_get(&hd, H_STREAM);
+    bool raw = hdrs_get(hd, H_RAW), stream = hdrs_get(hd, H_STREAM);
     bool request = !strcmp(row->type, "request");
-    hdrs_drop(&hd, H_RAW);
-    hdrs_drop(&hd, H_STREAM);
-    if (request && !hdrs_get(&hd, "RBF-Request-Id") && !hdrs_get(&hd, "Request-Id"))
-        hdrs_add(&hd, "RBF-Request-Id", row->id);
-    hdrs_set(&hd, "Nats-Msg-Id", row->id);
+    hdrs_drop(hd, H_RAW);
+    hdrs_drop(hd, H_STREAM);
+    if (request && !hdrs_get(hd, "RBF-Request-Id") && !hdrs_get(hd, "Request-Id"))
+        hdrs_add(hd, "RBF-Request-Id", row->id);
+    hdrs_set(hd, "Nats-Msg-Id", row->id);
     char *data = payload(row, raw, &len);
     if (request || stream)
-        rc = bus_store(h->bus, row->path, &hd, data, len, timeout_ms, cb, arg, err) ? 0 : -1;
+        rc = bus_store(h->bus, row->path, hd, data, len, timeout_ms, cb, arg, err) ? 0 : -1;
     else if (cache_row_is(h, row->path))
-        rc = cache_row_send(h, &hd, data, len, timeout_ms, cb, arg, err);
+        rc = cache_row_send(h, hd, data, len, timeout_ms, cb, arg, err);
     else
-        rc = outbox_send_plain(h->bus, row->path, &hd, data, len, timeout_ms, cb, arg, err);
+        rc = outbox_send_plain(h->bus, row->path, hd, data, len, timeout_ms, cb, arg, err);
     if (rc == 0 && request)
-        log_debug("publishing", LOG_S("request_id", hdrs_get(&hd, "RBF-Request-Id")),
+        log_debug("publishing", LOG_S("request_id", hdrs_get(hd, "RBF-Request-Id")),
                   LOG_S("source_request_id", row->source), LOG_S("job", row->id),
                   LOG_S("subject", row->path));
     free(data);
+    return rc;
+}
+
+int outbox_send(struct host *h, const struct outbox_row *row, int timeout_ms, bus_puback_cb cb,
+                void *arg, struct err *err) {
+    struct hdrs hd = {0};
+    int rc = -1;
+    if (!row->headers || !hdrs_from_json(&hd, row->headers, strlen(row->headers), err))
+        rc = send_row(h, row, &hd, timeout_ms, cb, arg, err);
     hdrs_free(&hd);
     return rc;
 }
@@ -360,29 +371,29 @@ static void on_stored(const struct err *err, bool duplicate, void *arg) {
 }
 
 static void publish_one(struct outbox *o, const struct task *t, const struct effect *e) {
-    struct buf path = {0}, headers = {0}, data = {0};
+    struct buf path = {0}, data = {0};
+    struct hdrs headers = {0};
     struct sent *s = xcalloc(1, sizeof *s);
     struct err err;
     s->o = o;
     memcpy(s->id, e->id, sizeof s->id);
     full_path(o->h, e, &path);
-    row_headers(t, e, &headers);
+    add_headers(&headers, t, e);
     row_data(e, &data);
     struct outbox_row row = {.id = e->id,
                              .type = e->type == EFFECT_REQUEST ? "request" : "message",
                              .path = path.p,
                              .data = data.p,
-                             .headers = headers.p,
                              .source = t->env.id};
     if (FAILPOINT("outbox.before_publish") ||
-        outbox_send(o->h, &row, STORE_TIMEOUT_MS, on_stored, s, &err))
+        send_row(o->h, &row, &headers, STORE_TIMEOUT_MS, on_stored, s, &err))
         free(s);
     else
         o->publishing++;
     (void)FAILPOINT("outbox.published");
     buf_free(&path);
-    buf_free(&headers);
     buf_free(&data);
+    hdrs_free(&headers);
 }
 
 void outbox_publish(const struct task *t, const struct pgres *inserted, int *row) {

@@ -71,7 +71,7 @@ static int read_headers(lua_State *L, int idx, struct hdrs *h, struct err *err) 
 /* The trace goes on in follow-ups. */
 static void inherit_trace(struct hdrs *h, const struct call_request *req) {
     const char *trace = req->hdrs ? hdrs_get(req->hdrs, "traceparent") : NULL;
-    if (trace && !hdrs_get(h, "traceparent"))
+    if (trace && hdrs_valid("traceparent", trace) && !hdrs_get(h, "traceparent"))
         hdrs_set(h, "traceparent", trace);
 }
 

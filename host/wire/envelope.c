@@ -32,8 +32,7 @@ static int set_id(struct envelope *out, const char *prefix, const char *id, cons
     if (n == 0 || strlen(prefix) + n > ENVELOPE_ID_MAX || !utf8_printable(id, n))
         return err_set(err, ERR_INVALID, "%s must be 1 to %zu bytes of printable UTF-8", header,
                        ENVELOPE_ID_MAX - strlen(prefix));
-    snprintf(out->id, sizeof out->id, "%s%s", prefix, id);
-    out->id_fallback = false;
+    strcpy(stpcpy(out->id, prefix), id);
     return 0;
 }
 
@@ -83,7 +82,6 @@ static const char *get_filled(const struct hdrs *h, const char *name) {
 int envelope_parse(const struct hdrs *h, const char *stream, uint64_t seq, uint64_t ts_ns,
                    struct envelope *out, struct err *err) {
     memset(out, 0, sizeof *out);
-    set_fallback_id(out, stream, seq, ts_ns);
     out->attempt = read_attempt(h);
     out->reply_to = get_filled(h, "Reply-To");
     out->traceparent = get_filled(h, "traceparent");
@@ -92,6 +90,8 @@ int envelope_parse(const struct hdrs *h, const char *stream, uint64_t seq, uint6
     int bad_expires = read_time(h, "Expires-At", &out->expires_at, &later);
     int bad_target = read_time(h, "Target-At", &out->target_at, &later);
     int bad_id = read_id(h, out, &later);
+    if (!*out->id)
+        set_fallback_id(out, stream, seq, ts_ns);
     if (!bad_expires && !bad_target && !bad_id)
         return 0;
     return err_set(err, ERR_INVALID, "%s", later.msg);

@@ -9,7 +9,7 @@
 
 /* Headers as name/value pairs in the order they came; names compare without case. */
 struct hdr {
-    char *name, *value;
+    char *name, *value; /* one block, name's */
 };
 struct hdrs {
     struct hdr *v;

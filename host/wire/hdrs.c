@@ -7,34 +7,44 @@
 #include <string.h>
 #include <strings.h>
 
-void hdrs_add(struct hdrs *h, const char *name, const char *value) {
+#define FEW 16 /* headers: each is compared with each */
+
+static void add(struct hdrs *h, const char *name, size_t n, const char *value, size_t len) {
     if (h->n == h->cap) {
         h->cap = h->cap ? 2 * h->cap : 8;
         h->v = xrealloc(h->v, h->cap * sizeof *h->v);
     }
-    h->v[h->n++] = (struct hdr){xstrdup(name), xstrdup(value)};
+    char *p = xmalloc(n + len + 2);
+    memcpy(p, name, n);
+    p[n] = 0;
+    memcpy(p + n + 1, value, len);
+    p[n + 1 + len] = 0;
+    h->v[h->n++] = (struct hdr){p, p + n + 1};
 }
 
-void hdrs_drop(struct hdrs *h, const char *name) {
+void hdrs_add(struct hdrs *h, const char *name, const char *value) {
+    add(h, name, strlen(name), value, strlen(value));
+}
+
+/* Those of that name among the first `end`. */
+static void drop_before(struct hdrs *h, const char *name, size_t end) {
     size_t kept = 0;
     for (size_t i = 0; i < h->n; i++) {
-        if (strcasecmp(h->v[i].name, name) != 0) {
+        if (i >= end || strcasecmp(h->v[i].name, name) != 0)
             h->v[kept++] = h->v[i];
-            continue;
-        }
-        free(h->v[i].name);
-        free(h->v[i].value);
+        else
+            free(h->v[i].name);
     }
     h->n = kept;
 }
 
+void hdrs_drop(struct hdrs *h, const char *name) {
+    drop_before(h, name, h->n);
+}
+
 void hdrs_set(struct hdrs *h, const char *name, const char *value) {
-    char *copy = xstrdup(value); /* value may be one of those dropped */
-    char *label = xstrdup(name);
-    hdrs_drop(h, label);
-    hdrs_add(h, label, copy);
-    free(label);
-    free(copy);
+    hdrs_add(h, name, value); /* first: name and value may be of those that are dropped */
+    drop_before(h, h->v[h->n - 1].name, h->n - 1);
 }
 
 const char *hdrs_get(const struct hdrs *h, const char *name) {
@@ -45,10 +55,8 @@ const char *hdrs_get(const struct hdrs *h, const char *name) {
 }
 
 void hdrs_free(struct hdrs *h) {
-    for (size_t i = 0; i < h->n; i++) {
+    for (size_t i = 0; i < h->n; i++)
         free(h->v[i].name);
-        free(h->v[i].value);
-    }
     free(h->v);
     memset(h, 0, sizeof *h);
 }
@@ -57,18 +65,20 @@ static bool is_blank(char c) {
     return c == ' ' || c == '\t' || c == '\r';
 }
 
-/* A copy of p's n bytes without blanks around them. */
-static char *trimmed(const char *p, size_t n) {
-    while (n && is_blank(*p))
-        p++, n--;
-    while (n && is_blank(p[n - 1]))
-        n--;
-    return xmemdup(p, n);
+/* Without blanks around it. */
+static const char *trim(const char *p, size_t *n) {
+    while (*n && is_blank(*p))
+        p++, --*n;
+    while (*n && is_blank(p[*n - 1]))
+        --*n;
+    return p;
 }
 
 /* " 503 No Responders", behind the protocol's name. */
 static void add_status(struct hdrs *h, const char *p, size_t n) {
-    char *text = trimmed(p, n);
+    size_t len = n;
+    const char *start = trim(p, &len);
+    char *text = xmemdup(start, len);
     size_t digits = strspn(text, "0123456789");
     if (n && *p == ' ' && digits == 3 && (!text[3] || text[3] == ' ')) {
         if (text[3])
@@ -79,20 +89,28 @@ static void add_status(struct hdrs *h, const char *p, size_t n) {
     free(text);
 }
 
+/* A continued line: the last header anew, with more. */
+static void add_more(struct hdrs *h, const char *more, size_t n) {
+    struct hdr last = h->v[--h->n];
+    struct buf value = {0};
+    buf_puts(&value, last.value);
+    if (value.len && n)
+        buf_putc(&value, ' ');
+    buf_put(&value, more, n);
+    add(h, last.name, strlen(last.name), value.p, value.len);
+    buf_free(&value);
+    free(last.name);
+}
+
 static void add_line(struct hdrs *h, size_t first, const char *p, size_t n) {
     const char *colon = memchr(p, ':', n);
-    if (is_blank(*p) && h->n > first) { /* more of the one before */
-        struct hdr *last = &h->v[h->n - 1];
-        char *more = trimmed(p, n), *value = last->value;
-        last->value = xasprintf("%s%s%s", value, *value && *more ? " " : "", more);
-        free(value);
-        free(more);
+    if (is_blank(*p) && h->n > first) {
+        const char *more = trim(p, &n);
+        add_more(h, more, n);
     } else if (colon > p && !memchr(p, 0, (size_t)(colon - p))) {
-        char *name = xmemdup(p, (size_t)(colon - p));
-        char *value = trimmed(colon + 1, n - (size_t)(colon - p) - 1);
-        hdrs_add(h, name, value);
-        free(name);
-        free(value);
+        size_t len = n - (size_t)(colon - p) - 1;
+        const char *value = trim(colon + 1, &len);
+        add(h, p, (size_t)(colon - p), value, len);
     }
 }
 
@@ -112,9 +130,32 @@ void hdrs_parse(struct hdrs *h, const char *block, size_t n) {
 
 static void put_text(struct buf *out, const char *s) {
     struct buf clean = {0};
+    if (jsonval_put_string(out, s, strlen(s), NULL) == 0)
+        return;
     utf8_clean(&clean, s, strlen(s));
     (void)jsonval_put_string(out, clean.p ? clean.p : "", clean.len, NULL);
     buf_free(&clean);
+}
+
+static void put_member(struct buf *out, const struct hdr *one) {
+    if (out->p[out->len - 1] != '{')
+        buf_putc(out, ',');
+    put_text(out, one->name);
+    buf_putc(out, ':');
+    put_text(out, one->value);
+}
+
+/* Where the name of header i stands last; -1: it has been before. */
+static long last_of_few(const struct hdrs *h, size_t i) {
+    size_t last = i;
+    for (size_t k = 0; k < h->n; k++) {
+        if (strcasecmp(h->v[k].name, h->v[i].name) != 0)
+            continue;
+        if (k < i)
+            return -1;
+        last = k;
+    }
+    return (long)last;
 }
 
 /* By hash, not by pairs: a message of a megabyte holds some 200,000 headers. */
@@ -132,20 +173,23 @@ static json_t *last_of_each(const struct hdrs *h) {
     return last;
 }
 
-void hdrs_to_json(const struct hdrs *h, struct buf *out) {
+static void put_many(const struct hdrs *h, struct buf *out) {
     json_t *last = last_of_each(h), *index;
-    const char *key, *comma = "";
+    const char *key;
+    json_object_foreach(last, key, index) put_member(out, &h->v[json_integer_value(index)]);
+    json_decref(last);
+}
+
+void hdrs_to_json(const struct hdrs *h, struct buf *out) {
     buf_putc(out, '{');
-    json_object_foreach(last, key, index) {
-        const struct hdr *one = &h->v[json_integer_value(index)];
-        buf_puts(out, comma);
-        put_text(out, one->name);
-        buf_putc(out, ':');
-        put_text(out, one->value);
-        comma = ",";
+    if (h->n > FEW)
+        put_many(h, out);
+    for (size_t i = 0; h->n <= FEW && i < h->n; i++) {
+        long last = last_of_few(h, i);
+        if (last >= 0)
+            put_member(out, &h->v[last]);
     }
     buf_putc(out, '}');
-    json_decref(last);
 }
 
 static int add_members(struct hdrs *h, json_t *v, struct err *err) {
