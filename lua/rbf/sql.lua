@@ -130,7 +130,7 @@ local function columns_of(rows)
     end
   end
   for i, row in ipairs(rows) do
-    util.check_type(row, "table", ("db:insert: row %d"):format(i))
+    if type(row) ~= "table" then util.check_type(row, "table", ("db:insert: row %d"):format(i)) end
     for k in pairs(row) do
       if type(k) ~= "string" then misuse("db:insert: a column's name must be a string, found %s", util.describe(k)) end
       set[k] = true
@@ -210,11 +210,33 @@ end
 
 local insert_keys = { onConflict = true }
 
+local TEXTS_MAX = 256
+local texts, n_texts = {}, 0
+
+--- The statement for one row, made once for a table and its columns: handlers ask for the same again
+--- and again.
+local function one_row_text(name, row, columns)
+  local key = ("%d\0%s\0%s"):format(#columns, name, concat(columns, "\0"))
+  local text = texts[key]
+  if not text then
+    if n_texts == TEXTS_MAX then texts, n_texts = {}, 0 end
+    local _, add = parameters "db:insert"
+    text = ("INSERT INTO %s (%s) VALUES %s RETURNING *"):format(table_name(name, "db:insert"),
+      names(columns, "db:insert"), values_of({ row }, columns, add))
+    texts[key], n_texts = text, n_texts + 1
+  end
+  return text
+end
+
 --- Rows × columns.
 function _M.insert(name, rows, options)
   options = options_of(options, insert_keys, "db:insert")
   local params, add = parameters "db:insert"
   local columns = columns_of(rows)
+  if #rows == 1 and #columns > 0 and options.onConflict == nil then
+    for i = 1, #columns do add(rows[1][columns[i]]) end
+    return one_row_text(name, rows[1], columns), params
+  end
   local target = table_name(name, "db:insert")
   if #columns == 0 then
     if #rows > 1 then misuse("db:insert: rows without columns can only be inserted one by one") end

@@ -133,6 +133,24 @@ describe("SQL", function()
     assert.equal('INSERT INTO "t" DEFAULT VALUES RETURNING *', (sql.insert("t", { {} })))
   end)
 
+  it("inserts one row: a text is kept for a table and its columns, values are each row's", function()
+    local function check(name, row, expected, values)
+      local text, params = sql.insert(name, { row })
+      assert.equal("INSERT INTO " .. expected .. " RETURNING *", text)
+      assert.same(values, params)
+    end
+    for i = 1, 2 do
+      check("t", { b = i, a = "x" }, '"t" ("a", "b") VALUES ($1, $2)', { "x", i })
+      check("t", { a = i }, '"t" ("a") VALUES ($1)', { i })
+      check("s.t", { a = i }, '"s"."t" ("a") VALUES ($1)', { i })
+    end
+    assert.equal('INSERT INTO "t" ("a") VALUES ($1) ON CONFLICT DO NOTHING RETURNING *',
+      (sql.insert("t", { { a = 1 } }, { onConflict = "ignore" })))
+    assert.matches("belongs into where", refusal(function() sql.insert("t", { { a = op.eq(1) } }) end))
+    for i = 1, 600 do check("t" .. i, { a = i }, ('"t%d" ("a") VALUES ($1)'):format(i), { i }) end
+    check("t1", { a = 1 }, '"t1" ("a") VALUES ($1)', { 1 })
+  end)
+
   local conflicts = {
     { "ignore", "ON CONFLICT DO NOTHING" },
     { { columns = "a" }, 'ON CONFLICT ("a") DO NOTHING' },
