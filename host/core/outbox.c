@@ -140,24 +140,22 @@ static void insert_one(struct pgconn *c, const struct task *t, const struct effe
         buf_free(&row[i]);
 }
 
-static void add_rows(struct buf *cols, struct buf *sources, const struct task *t) {
-    struct buf row[COLS] = {0};
+/* row: scratch. */
+static void add_rows(struct buf *cols, struct buf *sources, const struct task *t, struct buf *row) {
     list_each(&t->run.call->effects, it) {
         fill_row(row, t, container_of(it, struct effect, node));
         for (int i = 0; i < COLS; i++)
             pgarray_add(&cols[i], text_of(&row[i]));
         pgarray_add(sources, t->env.id);
     }
-    for (int i = 0; i < COLS; i++)
-        buf_free(&row[i]);
 }
 
 static void insert_many(struct pgconn *c, const struct list *ran) {
-    struct buf cols[COLS + 1] = {0}, *sources = &cols[COLS];
+    struct buf cols[COLS + 1] = {0}, *sources = &cols[COLS], row[COLS] = {0};
     const struct host *h = container_of(ran->next, struct task, member)->h;
     for (int i = 0; i <= COLS; i++)
         pgarray_open(&cols[i]);
-    list_each(ran, it) add_rows(cols, sources, container_of(it, struct task, member));
+    list_each(ran, it) add_rows(cols, sources, container_of(it, struct task, member), row);
     for (int i = 0; i <= COLS; i++)
         pgarray_close(&cols[i]);
     pgconn_add(c,
@@ -172,6 +170,8 @@ static void insert_many(struct pgconn *c, const struct list *ran) {
                0);
     for (int i = 0; i <= COLS; i++)
         buf_free(&cols[i]);
+    for (int i = 0; i < COLS; i++)
+        buf_free(&row[i]);
 }
 
 void outbox_add_inserts(struct pgconn *c, const struct list *ran) {
@@ -273,14 +273,14 @@ static char *compact(const char *data, size_t *len) {
     return buf_steal(&out);
 }
 
-static char *payload(const struct outbox_row *row, bool raw, size_t *len) {
+/* own: to be freed; NULL where the row's data go as they are. */
+static const char *payload(const struct outbox_row *row, bool raw, char **own, size_t *len) {
     const char *data = row->data ? row->data : "null";
-    if (raw)
-        return decode_raw(data, len);
-    if (row->spaced)
-        return compact(data, len);
+    *own = raw ? decode_raw(data, len) : row->spaced ? compact(data, len) : NULL;
+    if (*own)
+        return *own;
     *len = strlen(data);
-    return xmemdup(data, *len);
+    return data;
 }
 
 struct echo {
@@ -319,7 +319,8 @@ static int send_row(struct host *h, const struct outbox_row *row, struct hdrs *h
     if (request && !hdrs_get(hd, "RBF-Request-Id") && !hdrs_get(hd, "Request-Id"))
         hdrs_add(hd, "RBF-Request-Id", row->id);
     hdrs_set(hd, "Nats-Msg-Id", row->id);
-    char *data = payload(row, raw, &len);
+    char *own;
+    const char *data = payload(row, raw, &own, &len);
     if (request || stream)
         rc = bus_store(h->bus, row->path, hd, data, len, timeout_ms, cb, arg, err) ? 0 : -1;
     else if (cache_row_is(h, row->path))
@@ -330,7 +331,7 @@ static int send_row(struct host *h, const struct outbox_row *row, struct hdrs *h
         log_debug("publishing", LOG_S("request_id", hdrs_get(hd, "RBF-Request-Id")),
                   LOG_S("source_request_id", row->source), LOG_S("job", row->id),
                   LOG_S("subject", row->path));
-    free(data);
+    free(own);
     return rc;
 }
 
@@ -379,11 +380,12 @@ static void publish_one(struct outbox *o, const struct task *t, const struct eff
     memcpy(s->id, e->id, sizeof s->id);
     full_path(o->h, e, &path);
     add_headers(&headers, t, e);
-    row_data(e, &data);
+    if (e->raw)
+        row_data(e, &data);
     struct outbox_row row = {.id = e->id,
                              .type = e->type == EFFECT_REQUEST ? "request" : "message",
                              .path = path.p,
-                             .data = data.p,
+                             .data = e->raw ? data.p : e->data,
                              .source = t->env.id};
     if (FAILPOINT("outbox.before_publish") ||
         send_row(o->h, &row, &headers, STORE_TIMEOUT_MS, on_stored, s, &err))

@@ -12,10 +12,8 @@ struct flight *flight_new(void) {
 void flight_delete(struct flight *f) {
     if (!f)
         return;
-    for (int i = 0; i < f->nsteps; i++) {
-        free(f->steps[i].sql);
+    for (int i = 0; i < f->nsteps; i++)
         free(f->steps[i].params);
-    }
     for (int i = 0; f->res && i < f->nstmts; i++)
         pgres_free(&f->res[i]);
     free(f->steps);
@@ -34,25 +32,25 @@ static struct step *add_step(struct flight *f) {
     return s;
 }
 
-static const char **copy_params(int n, const char *const *params) {
-    size_t bytes = (size_t)n * sizeof(char *);
+/* Statement and parameters in one block, that of s->params. */
+static void copy_statement(struct step *s, const char *sql, int n, const char *const *params) {
+    size_t bytes = (size_t)n * sizeof(char *) + strlen(sql) + 1;
     for (int i = 0; i < n; i++)
         bytes += params[i] ? strlen(params[i]) + 1 : 0;
-    const char **copy = xmalloc(bytes ? bytes : 1);
-    char *text = (char *)(copy + n);
+    s->params = xmalloc(bytes);
+    s->sql = (char *)(s->params + n);
+    char *text = stpcpy(s->sql, sql) + 1;
     for (int i = 0; i < n; i++) {
-        copy[i] = params[i] ? text : NULL;
+        s->params[i] = params[i] ? text : NULL;
         if (params[i])
             text = stpcpy(text, params[i]) + 1;
     }
-    return copy;
 }
 
 void flight_add(struct flight *f, const char *sql, int n, const char *const *params, int flags) {
     struct step *s = add_step(f);
-    s->sql = xstrdup(sql);
+    copy_statement(s, sql, n, params);
     s->n = n;
-    s->params = n ? copy_params(n, params) : NULL;
     s->flags = flags;
     f->nstmts++;
 }

@@ -12,7 +12,7 @@
 
 struct step {
     char *sql;           /* NULL: a sync */
-    const char **params; /* one block with its texts */
+    const char **params; /* one block with all texts */
     int n, flags;
     bool preparing;    /* the next answer is that of the Prepare in front */
     struct stmt *stmt; /* NULL: sent unprepared */

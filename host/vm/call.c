@@ -160,8 +160,8 @@ static enum call_event step(struct call *c, int nargs) {
 }
 
 struct call *call_new(struct gen *g, const struct call_request *r) {
-    struct call *c = xcalloc(1, sizeof *c);
-    c->coro = xcalloc(1, sizeof *c->coro);
+    struct call *c = xcalloc(1, sizeof *c + sizeof *c->coro);
+    c->coro = (struct coro *)(c + 1);
     c->coro->ref = c->coro->kept = LUA_NOREF;
     c->coro->req = r;
     c->gen = gen_ref(g);
@@ -290,7 +290,6 @@ void call_delete(struct call *c) {
     buf_free(&co->item);
     free(co->offsets);
     free(co->params);
-    free(co);
     gen_unref(c->gen);
     free(c);
 }
