@@ -48,6 +48,7 @@ describe("the wire contract:", function()
   end)
 
   before_each(function()
+    stage:settle { "jobs" } -- what the one before has left
     stage.db:exec "TRUNCATE seen"
   end)
 
@@ -73,6 +74,11 @@ describe("the wire contract:", function()
   it("traceparent goes on to follow-ups", function()
     first("t1", { Authorization = "let me in", traceparent = TRACE })
     assert.equal(TRACE .. " first middleware", seen())
+  end)
+
+  it("what is no header's value does not hold a follow-up up", function()
+    first("t2", { Authorization = "let me in", traceparent = "a\1b" })
+    assert.equal("first middleware none", seen())
   end)
 
   it("a stored reply is given only to who passes the middleware again, whose writes are undone", function()
