@@ -15,10 +15,9 @@ struct letter_choice {
 };
 
 struct letter_counts {
-    int64_t replayed; /* sent again, under their request ids */
-    int64_t
-        succeeded;   /* had an outcome of status 200 meanwhile: marked as resolved, nothing sent */
-    int64_t refused; /* not JSON in UTF-8: would die of the same again; left as they are */
+    int64_t replayed;  /* sent again, under their request ids */
+    int64_t succeeded; /* had an outcome of status 200 meanwhile: resolved, nothing sent */
+    int64_t refused;   /* not JSON in UTF-8: would die of the same again; left as they are */
 };
 
 /* Each letter in one transaction: its stored error goes, an outbox row with a fresh id and the
