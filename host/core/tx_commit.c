@@ -39,8 +39,10 @@ static void committed(struct tx *tx, const struct pgflight *f, int commit) {
         lane_note_ran(tx->lane, t->run.statements - t->run.questions);
         tell(t, inserted, &row);
     }
-    pgpool_release(tx->h->pool, tx->conn);
-    tx->conn = NULL;
+    if (!tx->has_turn) {
+        pgpool_release(tx->h->pool, tx->conn);
+        tx->conn = NULL;
+    }
     while ((node = tx->ran.next) != &tx->ran) {
         struct task *t = container_of(node, struct task, member);
         task_end(tx_take(tx, t), "+ACK");

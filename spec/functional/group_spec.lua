@@ -1,5 +1,6 @@
 -- Group execution: what several requests in one transaction get is what each would get alone.
 local host = require "spec.support.host"
+local proc = require "spec.support.proc"
 
 local N = host.scaled(600, 120)
 
@@ -159,5 +160,31 @@ describe("several mutations in one transaction", function()
     assert.truthy(conflicts < 4 * N * .3, ("%d conflicts of %d transfers"):format(conflicts, 4 * N))
     assert.equal(10000, stage.db:value "SELECT sum(balance) FROM accounts")
     assert.equal(4 * N, stage:count "rbf_results")
+  end)
+
+  it("go on when a turn does not come", function()
+    local function transfers(n)
+      return stage:start_many("jobs.transfer", n, function(i)
+        return { from = i % 2 + 1, to = (i + 1) % 2 + 1 }
+      end)
+    end
+    local turns = "SELECT DISTINCT classid, objid FROM pg_locks WHERE locktype = 'advisory' AND classid = 1380075056"
+    stage:start { workers = 4 }
+    proc.eventually(function() -- until they take turns
+      local before, taken = transfers(200), {}
+      for _ = 1, 200 do
+        taken = #taken > 0 and taken or stage.db:query(turns)
+      end
+      assert.equal(0, stage.client:wait_all(before, 60000))
+      for _, turn in ipairs(taken) do -- a host that was stopped while it had its turn
+        stage.db:query("SELECT pg_advisory_lock($1::bigint::int, $2::bigint::bit(32)::int)", turn.classid, turn.objid)
+      end
+      return #taken > 0
+    end, 60000, "turns")
+    local requests = transfers(20)
+    assert.equal(0, stage.client:wait_all(requests, 60000))
+    for _, request in ipairs(requests) do
+      assert.equal(200, request.reply.status, request.reply.raw)
+    end
   end)
 end)
