@@ -2,13 +2,6 @@
 #include "base/clock.h"
 #include <stdatomic.h>
 #include <time.h>
-#ifdef RBF_FAILPOINTS
-#include <fcntl.h>
-#include <pthread.h>
-#include <stdlib.h>
-#include <sys/mman.h>
-#include <unistd.h>
-#endif
 
 /* The database's clock less ours that no one sets; 0: not known yet. */
 static _Atomic int64_t db_ahead;
@@ -28,33 +21,8 @@ uint64_t clock_mono_ms(void) {
     return clock_mono_ns() / 1000000u;
 }
 
-#ifdef RBF_FAILPOINTS
-/* A test sets this machine's clock: the file RBF_CLOCK_FILE holds how many ms it is ahead. */
-static const _Atomic int64_t *wall_ahead;
-
-static void map_clock_file(void) {
-    static const _Atomic int64_t none;
-    const char *path = getenv("RBF_CLOCK_FILE");
-    int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
-    void *p = fd < 0 ? MAP_FAILED : mmap(NULL, sizeof none, PROT_READ, MAP_SHARED, fd, 0);
-    wall_ahead = p == MAP_FAILED ? &none : p;
-    if (fd >= 0)
-        close(fd);
-}
-
-static int64_t ahead_ms(void) {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, map_clock_file);
-    return atomic_load(wall_ahead);
-}
-#else
-static int64_t ahead_ms(void) {
-    return 0;
-}
-#endif
-
 int64_t clock_wall_ms(void) {
-    return (int64_t)(now_ns(CLOCK_REALTIME) / 1000000u) + ahead_ms();
+    return (int64_t)(now_ns(CLOCK_REALTIME) / 1000000u);
 }
 
 /* Goes on while the machine sleeps, and does not jump when its clock is set. */

@@ -17,8 +17,8 @@ enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 struct log_field {
     const char *key; /* NULL ends the list */
     enum { LOG_STRING, LOG_INT, LOG_FLOAT, LOG_BOOL, LOG_JSON } type;
-    bool
-        foreign; /* the key is not of the host's own choice: it tells whether its value is secret */
+    /* The key is not of the host's own choice: it tells whether its value is secret. */
+    bool foreign;
     union {
         const char *s; /* LOG_STRING: NULL leaves the field out; LOG_JSON: text, taken verbatim */
         int64_t i;

@@ -84,4 +84,6 @@ int cli_app_dir(struct cli *c);
 /* Loads the app and takes main.lua's settings into c->cfg, without any server. The caller's; NULL
  * with err: "handlers/users.lua:12: …". */
 struct gen *cli_load(struct cli *c, struct err *err);
+/* cli_app_dir(), then cli_load(). The caller's; NULL: said. */
+struct gen *cli_app(struct cli *c);
 #endif

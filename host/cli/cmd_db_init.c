@@ -9,7 +9,7 @@ static int apply(const struct cli *c, const char *dir) {
     int n = 0;
     if (!c->cfg.database_url)
         return cli_fail("DATABASE_URL is missing: set it, or pass --database-url URL");
-    if (migrate_apply(c->cfg.database_url, "rbf", dir, &n, &err))
+    if (migrate_apply(c->cfg.database_url, "rbf", dir, NULL, &n, &err))
         return cli_fail("%s", err.msg);
     printf(n ? "%d migration%s applied\n" : "nothing to do: the tables are up to date\n", n,
            n == 1 ? "" : "s");

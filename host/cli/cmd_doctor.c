@@ -42,8 +42,10 @@ static void check_app(struct doctor *d) {
         doctor_add(d, DOCTOR_PROBLEM, "app", "mend that line; `rbf check` says whether it loads",
                    "%s", err.msg);
     else
-        doctor_add(d, DOCTOR_OK, "app", NULL, "%s loads: %d operations on %d queues, version %s",
-                   c->cfg.app_dir, d->site.gen->n_ops, d->site.gen->n_queues, d->site.gen->version);
+        doctor_add(d, DOCTOR_OK, "app", NULL, "%s loads: %d operation%s on %d queue%s, version %s",
+                   c->cfg.app_dir, d->site.gen->n_ops, d->site.gen->n_ops == 1 ? "" : "s",
+                   d->site.gen->n_queues, d->site.gen->n_queues == 1 ? "" : "s",
+                   d->site.gen->version);
 }
 
 /* --- reaching the servers --- */

@@ -72,12 +72,9 @@ static json_t *crons_of(const struct gen *g) {
 }
 
 int cmd_routes(struct cli *c) {
-    struct err err;
-    if (cli_app_dir(c))
-        return 1;
-    struct gen *g = cli_load(c, &err);
+    struct gen *g = cli_app(c);
     if (!g)
-        return cli_fail("%s", err.msg);
+        return 1;
     json_t *rows = json_array(), *crons = crons_of(g);
     for (int i = 0; i < g->n_ops; i++)
         json_array_append_new(rows, operation(c, g, &g->ops[i]));

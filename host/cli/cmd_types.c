@@ -97,12 +97,9 @@ static int write_types(const struct cli *c, struct gen *g, const char *url) {
 }
 
 int cmd_types(struct cli *c) {
-    struct err err;
-    if (cli_app_dir(c))
-        return 1;
-    struct gen *g = cli_load(c, &err);
+    struct gen *g = cli_app(c);
     if (!g)
-        return cli_fail("%s", err.msg);
+        return 1;
     char *url = c->cfg.database_url ? xstrdup(c->cfg.database_url) : cli_dev_database(c);
     if (!url)
         fputs("rbf: no database, so no types of rows: start `rbf dev`, or pass --database-url\n",

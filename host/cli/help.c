@@ -40,6 +40,7 @@ static const struct flag {
     {"--output", " WHERE", "types: a file, or - to print; test: busted's formatter (TAP, junit …)"},
     {"--filter", " PATTERN", "only specs whose name matches this Lua pattern"},
     {"--watch", "", "run again what depends on a file when it is saved"},
+    {"--coverage", "", "then name the lines of the app's functions that did not run"},
 };
 
 static const struct flag *find_flag(const char *name, size_t n) {

@@ -41,3 +41,13 @@ struct gen *cli_load(struct cli *c, struct err *err) {
     free(lua_dir);
     return g;
 }
+
+struct gen *cli_app(struct cli *c) {
+    struct err err;
+    if (cli_app_dir(c))
+        return NULL;
+    struct gen *g = cli_load(c, &err);
+    if (!g)
+        cli_fail("%s", err.msg);
+    return g;
+}

@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Of rbf test: busted's own, handed on to it, but for --app. */
+/* Of rbf test: busted's own, but for --app, --watch and --coverage. */
 #define CMD_TEST_FLAGS                                                                             \
     "--app= --output= -o= --filter= --filter-out= --name= --tags= --exclude-tags= --repeat= "      \
     "--seed= --shuffle --list --verbose -v --no-keep-going --watch --coverage"

@@ -24,12 +24,19 @@ static void put_bar(struct buf *out, int64_t done, int64_t total, int width) {
     buf_puts(out, "]");
 }
 
+static void put_time(struct buf *out, uint64_t ms) {
+    buf_puts(out, " ");
+    table_put_duration(out, (int64_t)ms);
+}
+
 void progress_put(struct buf *out, const struct progress *p, int width, uint64_t elapsed_ms) {
     struct buf count = {0};
     if (p->total > 0)
         buf_printf(&count, " %" PRId64 "/%" PRId64, p->done, p->total);
-    else
+    else if (p->done > 0)
         buf_printf(&count, " %" PRId64, p->done);
+    else
+        put_time(&count, elapsed_ms);
     if (p->done > 0 && p->done < p->total) {
         buf_puts(&count, ", ");
         table_put_duration(&count, (int64_t)elapsed_ms * (p->total - p->done) / p->done);
@@ -55,11 +62,15 @@ static void draw(struct progress *p, uint64_t now) {
     p->drawn_ms = now;
 }
 
-void progress_step(struct progress *p) {
+void progress_tick(struct progress *p) {
     uint64_t now = clock_mono_ms();
-    p->done++;
     if (now - p->began_ms >= AFTER_MS && now - p->drawn_ms >= EVERY_MS && isatty(STDERR_FILENO))
         draw(p, now);
+}
+
+void progress_step(struct progress *p) {
+    p->done++;
+    progress_tick(p);
 }
 
 void progress_end(struct progress *p) {

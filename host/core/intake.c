@@ -17,17 +17,17 @@
 struct queue {
     struct list node; /* in intake.queues */
     struct intake *in;
-    char *name, *stream, *consumer, *subjects, *description;
-    int64_t ack_wait_ms, concurrency, group;
+    char *name;
+    struct stream_spec spec;
+    int64_t concurrency, group;
     int64_t limit; /* that its open pulls were made for; 0: none were */
     int in_hand;
     int ended, pace;      /* since the last tick; in a tick, lately */
     bool ensuring, stale; /* an ensure is under way; its spec has changed since */
     bool live;            /* of the live generation */
     bool ready;           /* stream and consumer are there */
-    struct stream_spec spec;
-    unsigned refusals; /* one after the other */
-    struct pull *pull; /* NULL until ready the first time */
+    unsigned refusals;    /* one after the other */
+    struct pull *pull;    /* NULL until ready the first time */
     struct after *later;
 };
 
@@ -46,7 +46,7 @@ const char *queue_name(const struct queue *q) {
 }
 
 int64_t queue_ack_wait_ms(const struct queue *q) {
-    return q->ack_wait_ms;
+    return q->spec.ack_wait_ms;
 }
 
 /* --- how much --- */
@@ -147,7 +147,7 @@ static void start_pulling(struct queue *q) {
     if (q->pull)
         pull_resume(q->pull);
     else
-        q->pull = pull_new(q->in->h->bus, q->stream, q->consumer, on_message, on_gone, q);
+        q->pull = pull_new(q->in->h->bus, q->spec.stream, q->spec.consumer, on_message, on_gone, q);
     refresh(q);
 }
 
@@ -210,64 +210,45 @@ static void ensure(struct queue *q) {
 
 /* --- queues from the generation --- */
 
-static struct queue *find(struct intake *in, const char *stream, const char *subjects) {
+static struct queue *find(struct intake *in, const struct stream_spec *spec) {
     list_each(&in->queues, it) {
         struct queue *q = container_of(it, struct queue, node);
-        if (!strcmp(q->stream, stream) && !strcmp(q->subjects, subjects))
+        if (!strcmp(q->spec.stream, spec->stream) && !strcmp(q->spec.subjects, spec->subjects))
             return q;
     }
     return NULL;
 }
 
-static void fill_spec(struct queue *q, const struct gen_queue *g) {
-    q->ack_wait_ms = g->ack_wait_ms;
-    q->concurrency = g->concurrency;
-    q->group = g->group;
-    q->spec = (struct stream_spec){
-        .stream = q->stream,
-        .consumer = q->consumer,
-        .subjects = q->subjects,
-        .description = q->description,
-        .ack_wait_ms = q->ack_wait_ms,
-        .max_ack_pending = QUEUESPEC_MAX_ACK_PENDING,
-        .replicas = g->replicas > 0 ? g->replicas : 1,
-    };
-}
-
 /* Of a queue that is there already: what a reload changes, and what it cannot. */
-static void take_names(struct queue *q, const struct gen_queue *g) {
-    const char *consumer = g->consumer ? g->consumer : g->name;
-    if (strcmp(q->consumer, consumer))
+static void take_changes(struct queue *q, const struct stream_spec *wanted) {
+    if (strcmp(q->spec.consumer, wanted->consumer))
         log_warn("a queue's consumer is not changed by a reload: delete the old one, then restart",
-                 LOG_S("queue", g->name), LOG_S("stream", q->stream), LOG_S("used", q->consumer),
-                 LOG_S("wanted", consumer));
-    free(q->name);
-    q->name = xstrdup(g->name);
+                 LOG_S("queue", q->name), LOG_S("stream", q->spec.stream),
+                 LOG_S("used", q->spec.consumer), LOG_S("wanted", wanted->consumer));
+    q->spec.ack_wait_ms = wanted->ack_wait_ms;
+    q->spec.replicas = wanted->replicas;
 }
 
 /* Borrows nothing of g: generations go, queues stay. */
 static struct queue *queue_for(struct intake *in, const struct gen_queue *g, bool *changed) {
-    const struct host *h = in->h;
-    char *stream = queuespec_stream(h->cfg, g);
-    char *subjects = xasprintf("%s%s.>", h->cfg->subject_prefix, g->subject);
-    struct queue *q = find(in, stream, subjects);
-    *changed = !q || q->ack_wait_ms != g->ack_wait_ms || !q->ready ||
-               q->spec.replicas != (g->replicas > 0 ? g->replicas : 1);
+    struct stream_spec spec;
+    queuespec_fill(&spec, in->h->cfg, g);
+    struct queue *q = find(in, &spec);
+    *changed = !q || !q->ready || q->spec.ack_wait_ms != spec.ack_wait_ms ||
+               q->spec.replicas != spec.replicas;
     if (!q) {
         q = xcalloc(1, sizeof *q);
         q->in = in;
-        q->name = xstrdup(g->name);
-        q->stream = stream;
-        q->subjects = subjects;
-        q->consumer = xstrdup(g->consumer ? g->consumer : g->name);
-        q->description = xasprintf("rbf namespace %s", h->cfg->namespace_);
+        q->spec = spec;
         list_push(&in->queues, &q->node);
     } else {
-        free(stream);
-        free(subjects);
-        take_names(q, g);
+        take_changes(q, &spec);
+        queuespec_free(&spec);
     }
-    fill_spec(q, g);
+    free(q->name);
+    q->name = xstrdup(g->name);
+    q->concurrency = g->concurrency;
+    q->group = g->group;
     return q;
 }
 
@@ -324,7 +305,8 @@ char **intake_streams(const struct intake *in) {
     list_each(&in->queues, it) n++;
     char **names = xcalloc(n + 1, sizeof *names);
     n = 0;
-    list_each(&in->queues, it) names[n++] = xstrdup(container_of(it, struct queue, node)->stream);
+    list_each(&in->queues, it) names[n++] =
+        xstrdup(container_of(it, struct queue, node)->spec.stream);
     for (int i = 0; i < g->n_queues; i++)
         names[n++] = queuespec_stream(in->h->cfg, &g->queues[i]);
     return names;
@@ -355,11 +337,8 @@ void intake_delete(struct intake *in) {
         return;
     while ((node = list_pop(&in->queues))) {
         struct queue *q = container_of(node, struct queue, node);
+        queuespec_free(&q->spec);
         free(q->name);
-        free(q->stream);
-        free(q->consumer);
-        free(q->subjects);
-        free(q->description);
         free(q);
     }
     free(in);

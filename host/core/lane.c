@@ -2,6 +2,8 @@
 #include "core/lane.h"
 #include "base/log.h"
 #include "core/after.h"
+#include "core/retry.h"
+#include "core/turn.h"
 #include "core/tx.h"
 #include <stdlib.h>
 #include <string.h>
@@ -12,9 +14,31 @@
 #define ONE_WANTED_MAX (1 << 20)
 #define SLOW_MS 100  /* members that take longer go each alone */
 #define GATHER_MS 25 /* what a flight of first statements may take */
+#define QUICK_MS 25  /* members that take longer may wait for locks */
 /* Share of failing members times size from which a savepoint each is cheaper than running the
  * others again; measured: 0.3 to 0.6. */
 #define SAVEPOINTS_FROM 0.3
+
+struct lane {
+    UT_hash_handle hh; /* in host.lanes, by name */
+    struct host *h;
+    char *name;
+    struct list waiting; /* struct task.member */
+    int n_waiting;
+    struct list requests; /* for connections */
+    int n_requests, running;
+    struct after *pump;
+    struct width width;
+    int32_t turn; /* turn_key */
+    /* Learned of the generation: what a handler does may change with it. */
+    uint32_t generation;
+    bool apart;       /* lane_note_apart */
+    int early_misses; /* in a row */
+    int one,
+        one_wanted;   /* runs in a row that ended after one statement; from how many on it is so */
+    double failing;   /* share of members that failed after a statement, lately */
+    double member_ms; /* time a member takes, lately */
+};
 
 struct request {
     struct list node; /* in lane.requests */
@@ -42,6 +66,7 @@ struct lane *lane_of(struct host *h, const struct gen_op *op) {
     l = xcalloc(1, sizeof *l);
     l->h = h;
     l->name = name;
+    l->turn = turn_key(h->cfg->namespace_, name);
     width_init(&l->width, (int)h->cfg->connections);
     list_init(&l->waiting);
     list_init(&l->requests);
@@ -162,7 +187,8 @@ void lane_put_back(struct lane *l, struct list *members) {
 void lane_leave(struct lane *l, enum width_end end) {
     l->running--;
     if (width_learn(&l->width, end))
-        log_debug("lane narrowed", LOG_S("operation", l->name), LOG_I("width", l->width.now));
+        log_debug("lane narrowed", LOG_S("operation", l->name), LOG_I("width", l->width.now),
+                  LOG_I("places", l->width.places));
     pump_soon(l);
 }
 
@@ -204,6 +230,14 @@ void lane_not_one(struct lane *l) {
     l->one_wanted = l->one_wanted * 4 < ONE_WANTED_MAX ? l->one_wanted * 4 : ONE_WANTED_MAX;
 }
 
+void lane_note_apart(struct lane *l) {
+    l->apart = true;
+}
+
+void lane_note_early(struct lane *l, bool rode) {
+    l->early_misses = rode ? 0 : l->early_misses + 1;
+}
+
 int lane_gathers(const struct lane *l) {
     if (l->one < l->one_wanted || !lane_early(l))
         return 0;
@@ -215,6 +249,17 @@ int lane_gathers(const struct lane *l) {
 
 bool lane_early(const struct lane *l) {
     return l->early_misses < EARLY_MISSES;
+}
+
+bool lane_impatient(const struct lane *l) {
+    return l->width.cut && l->width.now < l->width.most && l->member_ms < QUICK_MS;
+}
+
+bool lane_turn(const struct lane *l, int32_t *turn) {
+    *turn = l->turn;
+    if (l->width.places > 1)
+        *turn += (int32_t)retry_random(0, l->width.places - 1);
+    return l->width.places > 0;
 }
 
 bool lane_wants_savepoints(const struct lane *l, int n) {

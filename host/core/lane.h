@@ -8,25 +8,7 @@
 #include "core/task.h"
 #include "core/width.h"
 
-struct lane {
-    UT_hash_handle hh; /* in host.lanes, by name */
-    struct host *h;
-    char *name;
-    struct list waiting; /* struct task.member */
-    int n_waiting;
-    struct list requests; /* for connections */
-    int n_requests, running;
-    struct after *pump;
-    struct width width;
-    /* Learned of the generation: what a handler does may change with it. */
-    uint32_t generation;
-    bool apart;       /* its handlers do what others in their transaction would notice */
-    int early_misses; /* in a row: a first statement could not ride with BEGIN */
-    int one,
-        one_wanted;   /* runs in a row that ended after one statement; from how many on it is so */
-    double failing;   /* share of members that failed after a statement, lately */
-    double member_ms; /* time a member takes, lately */
-};
+struct lane;
 
 /* The lane of an operation, by queue and path; it outlives generations. */
 struct lane *lane_of(struct host *h, const struct gen_op *op);
@@ -47,11 +29,20 @@ void lane_note_ran(struct lane *l, int statements);
 void lane_note_failed(struct lane *l);
 /* It said that it ends after one statement, and did not. */
 void lane_not_one(struct lane *l);
+/* Its handlers do what others in their transaction would notice. */
+void lane_note_apart(struct lane *l);
+/* A first statement could ride with BEGIN, or not. */
+void lane_note_early(struct lane *l, bool rode);
 /* Do all first statements travel together? Then so many at most (0: no): as fail seldom enough that
  * running the others again costs little, and are over soon. */
 int lane_gathers(const struct lane *l);
 /* Does the first statement travel with BEGIN? */
 bool lane_early(const struct lane *l);
+/* Is it one for which a lock that another transaction holds is a conflict at once, also where it
+ * runs alone? (Only the first time: it may be a lock that others take on purpose.) */
+bool lane_impatient(const struct lane *l);
+/* Does it take turns with the same lane of other workers? Then *turn is the place to wait for. */
+bool lane_turn(const struct lane *l, int32_t *turn);
 /* Would a group of n lose more to failing members than savepoints cost? */
 bool lane_wants_savepoints(const struct lane *l, int n);
 #endif

@@ -26,6 +26,63 @@ static int run(struct pgsync *s, const char *sql, struct err *err) {
     return r ? 0 : -1;
 }
 
+/* ---- going through them: each is locked, in the order in which they died ---- */
+
+/* Where a walk is: behind what it has looked at. */
+struct cursor {
+    char *died_at, *id, *until;
+};
+
+/* The next letters behind (died_at, id), locked; those that another walk has are passed over. What
+ * dies after $6 may have been sent by this very replay: it is not sent on and on. */
+#define NEXT(limit)                                                                                \
+    "SELECT id, died_at, payload FROM rbf_dead_letters WHERE " CHOSEN                              \
+    " AND (died_at, id) > ($4::bigint, $5::uuid) AND died_at <= $6::bigint"                        \
+    " ORDER BY died_at, id LIMIT " limit " FOR UPDATE SKIP LOCKED"
+
+static void cursor_free(struct cursor *c) {
+    free(c->died_at);
+    free(c->id);
+    free(c->until);
+}
+
+static int cursor_init(struct cursor *c, struct pgsync *s, struct err *err) {
+    struct pgres *now = pgsync_query(s, "SELECT " NOW, 0, NULL, err);
+    if (!now)
+        return -1;
+    *c = (struct cursor){xstrdup("0"), xstrdup("00000000-0000-0000-0000-000000000000"),
+                         xstrdup(pgres_value(now, 0, 0, NULL))};
+    pgsync_free(now);
+    return 0;
+}
+
+/* Behind the row's letter; columns: id, died_at */
+static void cursor_pass(struct cursor *c, const struct pgres *row) {
+    free(c->id);
+    free(c->died_at);
+    c->id = xstrdup(pgres_value(row, 0, 0, NULL));
+    c->died_at = xstrdup(pgres_value(row, 0, 1, NULL));
+}
+
+struct walk {
+    struct pgsync *s;
+    const char *const *choice; /* [3] */
+    struct cursor at;
+};
+
+/* Begins a transaction and runs sql there, which takes the parameters of NEXT and gives one row
+ * with the last letter it took, or none. NULL with err. */
+static struct pgres *walk_on(struct walk *w, const char *sql, struct err *err) {
+    const char *params[] = {w->choice[0],  w->choice[1], w->choice[2],
+                            w->at.died_at, w->at.id,     w->at.until};
+    struct pgres *r = run(w->s, "BEGIN ISOLATION LEVEL READ COMMITTED", err)
+                          ? NULL
+                          : pgsync_query(w->s, sql, 6, params, err);
+    if (r && pgres_rows(r))
+        cursor_pass(&w->at, r);
+    return r;
+}
+
 /* ---- replay ---- */
 
 /* bytea's hex form ("\x6162") as bytes. */
@@ -72,7 +129,7 @@ static bool read_payload(const char *hex, struct buf *json) {
 static int replay_one(struct pgsync *s, const char *ns, const struct pgres *letter,
                       struct letter_counts *out, struct err *err) {
     struct buf json = {0};
-    if (!read_payload(pgres_value(letter, 0, 1, NULL), &json)) {
+    if (!read_payload(pgres_value(letter, 0, 2, NULL), &json)) {
         out->refused++;
         buf_free(&json);
         return 0;
@@ -90,53 +147,14 @@ static int replay_one(struct pgsync *s, const char *ns, const struct pgres *lett
     return 0;
 }
 
-/* The next letter behind (died_at, id), locked; another replay that has it is passed over. What
- * dies after $6 may have been sent by this very replay: it is not sent on and on. */
-#define NEXT                                                                                       \
-    "SELECT id, payload, died_at FROM rbf_dead_letters WHERE " CHOSEN                              \
-    " AND (died_at, id) > ($4::bigint, $5::uuid) AND died_at <= $6::bigint"                        \
-    " ORDER BY died_at, id LIMIT 1"                                                                \
-    " FOR UPDATE SKIP LOCKED"
-
-/* Where a replay is. */
-struct cursor {
-    char *died_at, *id, *until;
-};
-
-static void cursor_free(struct cursor *c) {
-    free(c->died_at);
-    free(c->id);
-    free(c->until);
-}
-
-static int cursor_init(struct cursor *c, struct pgsync *s, struct err *err) {
-    struct pgres *now = pgsync_query(s, "SELECT " NOW, 0, NULL, err);
-    if (!now)
-        return -1;
-    *c = (struct cursor){xstrdup("0"), xstrdup("00000000-0000-0000-0000-000000000000"),
-                         xstrdup(pgres_value(now, 0, 0, NULL))};
-    pgsync_free(now);
-    return 0;
-}
-
 /* 1: there was one; 0: none is left; -1 with err. */
-static int replay_next(struct pgsync *s, const char *const choice_params[3], struct cursor *at,
-                       struct letter_counts *out, struct err *err) {
-    const char *params[] = {choice_params[0], choice_params[1], choice_params[2],
-                            at->died_at,      at->id,           at->until};
-    if (run(s, "BEGIN ISOLATION LEVEL READ COMMITTED", err))
-        return -1;
-    struct pgres *letter = pgsync_query(s, NEXT, 6, params, err);
+static int replay_next(struct walk *w, struct letter_counts *out, struct err *err) {
+    struct pgres *letter = walk_on(w, NEXT("1"), err);
     int rc = letter ? pgres_rows(letter) : -1;
-    if (rc == 1) {
-        free(at->died_at);
-        free(at->id);
-        at->id = xstrdup(pgres_value(letter, 0, 0, NULL));
-        at->died_at = xstrdup(pgres_value(letter, 0, 2, NULL));
-        rc = replay_one(s, params[0], letter, out, err) ? -1 : 1;
-    }
+    if (rc == 1 && replay_one(w->s, w->choice[0], letter, out, err))
+        rc = -1;
     pgsync_free(letter);
-    if (rc >= 0 && run(s, "COMMIT", err))
+    if (rc >= 0 && run(w->s, "COMMIT", err))
         rc = -1;
     return rc;
 }
@@ -144,20 +162,59 @@ static int replay_next(struct pgsync *s, const char *const choice_params[3], str
 int letters_replay(struct pgsync *s, const char *ns, const struct letter_choice *which,
                    struct letter_counts *out, struct err *err) {
     const char *params[3];
-    struct cursor at;
+    struct walk w = {.s = s, .choice = choice(ns, which, params)};
     int rc;
     *out = (struct letter_counts){0};
-    choice(ns, which, params);
-    if (cursor_init(&at, s, err))
+    if (cursor_init(&w.at, s, err))
         return -1;
-    while ((rc = replay_next(s, params, &at, out, err)) == 1)
+    while ((rc = replay_next(&w, out, err)) == 1)
         if (which->step)
             which->step(which->arg);
-    cursor_free(&at);
+    cursor_free(&w.at);
     return rc;
 }
 
-/* ---- count, discard, cancel ---- */
+/* ---- discard ---- */
+
+/* So that no transaction is long, and who waits for a row of it does not wait long. */
+#define DISCARD                                                                                    \
+    "WITH l AS (" NEXT("1000") "),"                                                                \
+                               " d AS (DELETE FROM rbf_dead_letters d USING l WHERE d.namespace "  \
+                               "= $1 AND d.id = l.id"                                              \
+                               "   RETURNING d.request_id),"                                       \
+                               " r AS (DELETE FROM rbf_results r USING d WHERE r.namespace = $1"   \
+                               "   AND r.request_id = d.request_id AND r.status <> 200)"           \
+                               " SELECT id, died_at, count(*) OVER () FROM l ORDER BY died_at "    \
+                               "DESC, id DESC LIMIT 1"
+
+/* How many went; -1 with err. */
+static int64_t discard_next(struct walk *w, struct err *err) {
+    struct pgres *last = walk_on(w, DISCARD, err);
+    int64_t n = !last ? -1 : pgres_rows(last) ? atoll(pgres_value(last, 0, 2, NULL)) : 0;
+    pgsync_free(last);
+    if (n >= 0 && run(w->s, "COMMIT", err))
+        n = -1;
+    return n;
+}
+
+int letters_discard(struct pgsync *s, const char *ns, const struct letter_choice *which,
+                    int64_t *discarded, struct err *err) {
+    const char *params[3];
+    struct walk w = {.s = s, .choice = choice(ns, which, params)};
+    int64_t n;
+    *discarded = 0;
+    if (cursor_init(&w.at, s, err))
+        return -1;
+    while ((n = discard_next(&w, err)) > 0) {
+        *discarded += n;
+        for (int64_t i = 0; which->step && i < n; i++)
+            which->step(which->arg);
+    }
+    cursor_free(&w.at);
+    return (int)n;
+}
+
+/* ---- count, cancel ---- */
 
 static int counted(struct pgsync *s, const char *sql, const char *const params[3], int64_t *n,
                    struct err *err) {
@@ -174,17 +231,6 @@ int letters_count(struct pgsync *s, const char *ns, const struct letter_choice *
     const char *params[3];
     return counted(s, "SELECT count(*) FROM rbf_dead_letters WHERE " CHOSEN,
                    choice(ns, which, params), n, err);
-}
-
-int letters_discard(struct pgsync *s, const char *ns, const struct letter_choice *which,
-                    int64_t *discarded, struct err *err) {
-    const char *params[3];
-    return counted(s,
-                   "WITH l AS (DELETE FROM rbf_dead_letters WHERE " CHOSEN
-                   " RETURNING namespace, request_id), r AS (DELETE FROM rbf_results r USING l"
-                   " WHERE r.namespace = l.namespace AND r.request_id = l.request_id"
-                   " AND r.status <> 200) SELECT count(*) FROM l",
-                   choice(ns, which, params), discarded, err);
 }
 
 #define REPLY_TO                                                                                   \

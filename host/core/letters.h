@@ -15,10 +15,9 @@ struct letter_choice {
 };
 
 struct letter_counts {
-    int64_t replayed; /* sent again, under their request ids */
-    int64_t
-        succeeded;   /* had an outcome of status 200 meanwhile: marked as resolved, nothing sent */
-    int64_t refused; /* not JSON in UTF-8: would die of the same again; left as they are */
+    int64_t replayed;  /* sent again, under their request ids */
+    int64_t succeeded; /* had an outcome of status 200 meanwhile: resolved, nothing sent */
+    int64_t refused;   /* not JSON in UTF-8: would die of the same again; left as they are */
 };
 
 /* Each letter in one transaction: its stored error goes, an outbox row with a fresh id and the
@@ -28,7 +27,8 @@ int letters_replay(struct pgsync *s, const char *ns, const struct letter_choice 
 /* How many letters those are now. */
 int letters_count(struct pgsync *s, const char *ns, const struct letter_choice *which, int64_t *n,
                   struct err *err);
-/* Deletes letters and the errors stored with them (never a result of status 200). */
+/* Deletes letters and the errors stored with them (never a result of status 200), 1,000 in a
+ * transaction. Not those that another command has just now, nor what dies after it began. */
 int letters_discard(struct pgsync *s, const char *ns, const struct letter_choice *which,
                     int64_t *discarded, struct err *err);
 /* A job that waits for its time, by its id or its request id: *cancelled = it will never run. Who

@@ -53,12 +53,10 @@ void results_add_insert(struct pgconn *c, const struct task *t, int status, cons
 enum { COL_ID, COL_PATH, COL_INPUT, COL_DATA, COLS };
 
 static void add_row(struct buf *cols, const struct task *t) {
-    char *input = xmemdup(t->msg->data, t->msg->len);
     pgarray_add(&cols[COL_ID], t->env.id);
     pgarray_add(&cols[COL_PATH], t->path);
-    pgarray_add(&cols[COL_INPUT], input);
-    pgarray_add(&cols[COL_DATA], t->run.call->result);
-    free(input);
+    pgarray_add_n(&cols[COL_INPUT], t->msg->data, t->msg->len);
+    pgarray_add_n(&cols[COL_DATA], t->run.call->result, t->run.call->result_len);
 }
 
 void results_add_inserts(struct pgconn *c, const struct list *ran) {

@@ -50,10 +50,9 @@ static void fail_doomed(struct run *r) {
     fail_own(r, FAIL_SQL, r->doomed.msg);
 }
 
-/* A lock timeout of a shared transaction (tx.c sets it short) is a conflict with another one. */
-static bool is_conflict(const struct run *r, const struct err *err) {
+bool run_is_conflict(const struct err *err, bool impatient) {
     return !strcmp(err->sqlstate, "40001") || !strcmp(err->sqlstate, "40P01") ||
-           (r->share.shared && !strcmp(err->sqlstate, "55P03"));
+           (impatient && !strcmp(err->sqlstate, "55P03"));
 }
 
 static bool is_cancel(const struct err *err) {
@@ -95,7 +94,7 @@ static void answered(struct run *r, const struct err *lost, const struct pgres *
     }
     if (!err && before && pgres_status(res) == PGRES_SKIPPED) /* BEGIN itself failed */
         err = pgres_err(before);
-    if (err && is_conflict(r, err)) {
+    if (err && run_is_conflict(err, r->share.impatient)) {
         r->doomed = *err;
         end(r, RUN_CONFLICT);
     } else if (r->timed_out || (err && is_cancel(err)))

@@ -27,10 +27,11 @@ struct run_lazy {
 
 /* What a run in an open transaction may do beside others in the same one (core/tx.c). */
 struct run_share {
-    bool shared; /* RUN_APART instead of waiting for anything but SQL, and instead of a statement
-                    that the others would notice; a lock timeout is a conflict */
-    bool early;  /* the transaction is not begun: its first statement is only kept (r->early), to
-                    travel with BEGIN; RUN_APART where it waits for something else before that */
+    bool shared;    /* RUN_APART instead of waiting for anything but SQL, and instead of a statement
+                       that the others would notice */
+    bool impatient; /* the transaction's lock timeout is short: it is a conflict */
+    bool early;     /* the transaction is not begun: its first statement is only kept (r->early), to
+                       travel with BEGIN; RUN_APART where it waits for something else before that */
     const char *before; /* sent in front of its first statement (a savepoint); NULL: nothing */
 };
 
@@ -88,6 +89,8 @@ void run_close(struct run *r); /* frees the call; r may be started again */
 /* After the end: the call is the caller's now, to be deleted. */
 struct call *run_take_call(struct run *r) NODISCARD;
 void run_check_deadlines(struct host *h);
+/* May the same transaction succeed when it runs again? */
+bool run_is_conflict(const struct err *err, bool impatient);
 /* Adds what gives the open transaction limits that fit timeout_ms, where the session's do not. */
 void run_add_limits(struct pgconn *c, int64_t timeout_ms);
 #endif

@@ -56,6 +56,7 @@ void tx_start(struct host *h, struct lane *l, struct pgconn *conn, struct list *
         list_push(&tx->members, node);
     tx->n = n;
     tx->conn = conn;
+    tx->wants_turn = lane_turn(l, &tx->turn);
     tx->early = lane_early(l);
     tx->gathered = n <= lane_gathers(l);
     tx->savepoints = n > 1 && !tx->gathered && lane_wants_savepoints(l, n);
@@ -95,13 +96,21 @@ static bool is_open(const struct tx *tx) {
     return tx->conn && !pgconn_dead(tx->conn) && pgconn_tx(tx->conn) != PGTX_IDLE;
 }
 
+static void add_rollback(struct pgconn *c) {
+    pgconn_add(c, "ROLLBACK", 0, NULL, 0);
+    pgconn_sync(c);
+}
+
 void tx_close(struct tx *tx) {
-    if (!is_open(tx)) {
+    bool open = is_open(tx), has_turn = tx->has_turn && tx->conn && !pgconn_dead(tx->conn);
+    if (!open && !has_turn) {
         tx_free(tx);
         return;
     }
-    pgconn_add(tx->conn, "ROLLBACK", 0, NULL, 0);
-    pgconn_sync(tx->conn);
+    if (open)
+        add_rollback(tx->conn);
+    if (has_turn)
+        turn_add_leave(tx->conn, tx->turn);
     pgconn_send(tx->conn, on_rolled_back, tx);
 }
 
@@ -167,11 +176,15 @@ void tx_trouble(struct tx *tx, const struct err *err) {
 static void on_begun(struct pgconn *c, const struct pgflight *f, void *arg);
 
 void tx_start_member(struct tx *tx, struct task *t, bool early) {
-    struct run_share share = {
-        .shared = tx->shared, .early = early, .before = tx->savepoints ? TX_SAVEPOINT : NULL};
+    struct run_share share = {.shared = tx->shared,
+                              .impatient = tx->impatient,
+                              .early = early,
+                              .before = tx->savepoints ? TX_SAVEPOINT : NULL};
     uint64_t timeout = (uint64_t)task_op(t)->timeout_ms;
     if (share.shared && timeout > TX_MEMBER_TIMEOUT_MS)
         timeout = TX_MEMBER_TIMEOUT_MS;
+    if (early && tx->wants_turn && !tx->has_turn)
+        timeout += TURN_PATIENCE_MS;
     run_start_shared(&t->run, tx->h, t->gen, &t->req, tx->conn, &share, timeout, tx_on_ran, tx);
 }
 
@@ -194,10 +207,11 @@ static bool start_early(struct tx *tx) {
             return !tx->gathered;
         tx_start_member(tx, t, true);
         if (t->over && t->over_end == RUN_APART) {
-            tx->lane->early_misses += !t->run.describing; /* that is asked once a connection */
+            if (!t->run.describing) /* that is asked once a connection */
+                lane_note_early(tx->lane, false);
             return false;
         }
-        tx->lane->early_misses = 0;
+        lane_note_early(tx->lane, true);
         if (!tx->gathered)
             return true;
     }
@@ -228,12 +242,15 @@ static void add_early(struct tx *tx) {
 void tx_begin(struct tx *tx) {
     struct pgconn *c = tx->conn;
     const struct task *t = tx_first(tx);
+    bool open = is_open(tx), takes_turn = tx->wants_turn && !tx->has_turn;
+    tx->lookup = open + takes_turn;
     tx->begun_ns = uv_hrtime();
-    tx->rolled_back = is_open(tx);
     tx->bytes = 0;
-    tx->begun = false;
-    if (tx->rolled_back) {
-        pgconn_add(c, "ROLLBACK", 0, NULL, 0);
+    tx->begun = tx->untimed = false;
+    if (open)
+        add_rollback(c);
+    if (takes_turn) {
+        turn_add_take(c, tx->turn);
         pgconn_sync(c);
     }
     results_add_lookup(c, tx->h, &tx->members);
@@ -242,7 +259,8 @@ void tx_begin(struct tx *tx) {
     if (t->op >= 0)
         run_add_limits(c, task_op(t)->timeout_ms);
     tx->shared = tx->n > 1;
-    if (tx->shared)
+    tx->impatient = tx->shared || (tx->lane && !t->conflicts && lane_impatient(tx->lane));
+    if (tx->impatient)
         pgconn_add(c, LOCK_TIMEOUT, 0, NULL, 0);
     add_early(tx);
     pgconn_sync(c);
@@ -291,18 +309,29 @@ static void decide(struct tx *tx, const struct pgflight *f, const struct pgres *
     }
 }
 
-static const struct err *error_before(const struct pgflight *f, int end) {
-    for (int i = 0; i < end; i++)
+static const struct err *error_between(const struct pgflight *f, int from, int end) {
+    for (int i = from; i < end; i++)
         if (pgres_status(f->res[i]) == PGRES_FAILED)
             return pgres_err(f->res[i]);
     return NULL;
 }
 
+/* Whether it got it or not: the time that it waited is not its members'. */
+static void take_turn(struct tx *tx, const struct pgflight *f) {
+    if (tx->has_turn)
+        return;
+    tx->has_turn = pgres_status(f->res[tx->lookup - 1]) == PGRES_ROWS_;
+    tx->begun_ns = uv_hrtime();
+    tx->untimed = tx->riding;
+}
+
 static void on_begun(struct pgconn *c, const struct pgflight *f, void *arg) {
     struct tx *tx = arg;
-    const struct err *err = f->lost ? NULL : error_before(f, f->n - tx->riding);
+    const struct err *err = f->lost ? NULL : error_between(f, tx->lookup, f->n - tx->riding);
     tasklog_flight(&tx->members, f);
     tx->begun = true;
+    if (tx->wants_turn && !f->lost)
+        take_turn(tx, f);
     if (f->lost && tx->riding) {
         tx_feed(tx, f);
         return;
@@ -315,7 +344,7 @@ static void on_begun(struct pgconn *c, const struct pgflight *f, void *arg) {
         tx_trouble(tx, err);
         return;
     }
-    const struct pgres *lookup = f->res[tx->rolled_back];
+    const struct pgres *lookup = f->res[tx->lookup];
     struct task *t = tx_first(tx);
     bool found = tx->n == 1 && pgres_rows(lookup) > 0 && (t->op >= 0 || !task_has_caller(t));
     if (found && t->run.call) { /* its handler has begun in vain */

@@ -28,8 +28,9 @@ static void tell(struct task *t, const struct pgres *inserted, int *row) {
         outbox_publish(t, inserted, row);
 }
 
-static void committed(struct tx *tx, const struct pgflight *f) {
-    const struct pgres *inserted = f->res[f->n - 2]; /* if there are effects, their INSERT */
+/* commit: its place in f. */
+static void committed(struct tx *tx, const struct pgflight *f, int commit) {
+    const struct pgres *inserted = f->res[commit - 1]; /* if there are effects, their INSERT */
     struct list *node;
     int row = 0;
     tx->h->stats.groups++;
@@ -38,8 +39,10 @@ static void committed(struct tx *tx, const struct pgflight *f) {
         lane_note_ran(tx->lane, t->run.statements - t->run.questions);
         tell(t, inserted, &row);
     }
-    pgpool_release(tx->h->pool, tx->conn);
-    tx->conn = NULL;
+    if (!tx->has_turn) {
+        pgpool_release(tx->h->pool, tx->conn);
+        tx->conn = NULL;
+    }
     while ((node = tx->ran.next) != &tx->ran) {
         struct task *t = container_of(node, struct task, member);
         task_end(tx_take(tx, t), "+ACK");
@@ -78,13 +81,16 @@ static void twin_was_first(struct tx *tx) {
 static void on_committed(struct pgconn *c, const struct pgflight *f, void *arg) {
     struct tx *tx = arg;
     const struct err *err = f->lost ? NULL : first_error(f);
+    int commit = f->n - 1 - tx->has_turn;
+    if (tx->has_turn && !f->lost) /* in a transaction that failed it cannot be left yet */
+        tx->has_turn = pgres_status(f->res[f->n - 1]) != PGRES_ROWS_;
     tasklog_flight(&tx->ran, f);
     if (f->lost || FAILPOINT("tx.committed")) {
         tx_trouble(tx, NULL); /* committed or not: the dedup lookup will tell */
-    } else if (!err && pgres_committed(f->res[f->n - 1])) {
-        committed(tx, f);
-    } else if (err && (!strcmp(err->sqlstate, "40001") || !strcmp(err->sqlstate, "40P01"))) {
-        tx_conflict(tx, err->sqlstate[2] == 'P');
+    } else if (!err && pgres_committed(f->res[commit])) {
+        committed(tx, f, commit);
+    } else if (err && run_is_conflict(err, tx->impatient)) {
+        tx_conflict(tx, err);
     } else if (err && !strcmp(err->sqlstate, "23505") && results_taken(f)) {
         twin_was_first(tx);
     } else if (tx->shared) { /* a deferred constraint, a result that jsonb refuses: whose? */
@@ -102,6 +108,8 @@ void tx_commit(struct tx *tx) {
     outbox_add_inserts(tx->conn, &tx->ran);
     pgconn_add(tx->conn, "COMMIT", 0, NULL, 0);
     pgconn_sync(tx->conn);
+    if (tx->has_turn)
+        turn_add_leave(tx->conn, tx->turn);
     pgconn_send(tx->conn, on_committed, tx);
     (void)FAILPOINT("tx.commit_sent");
 }

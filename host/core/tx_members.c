@@ -20,8 +20,8 @@ static void go_on(struct tx *tx);
 
 /* One statement of several that travelled together failed: the transaction did. */
 static void first_statement_failed(struct tx *tx, struct task *t, const struct err *err) {
-    if (!strncmp(err->sqlstate, "40", 2) || !strcmp(err->sqlstate, "55P03"))
-        tx_conflict(tx, strcmp(err->sqlstate, "40001") != 0);
+    if (run_is_conflict(err, tx->impatient))
+        tx_conflict(tx, err);
     else
         drop(tx, t);
 }
@@ -54,18 +54,22 @@ void tx_feed(struct tx *tx, const struct pgflight *f) {
     go_on(tx);
 }
 
+/* It runs again alone, where it has more time, and that run decides. */
+static void set_apart(struct tx *tx, struct task *t) {
+    if (t->run.statements)
+        lane_note_failed(tx->lane);
+    if (t->run.timed_out)
+        lane_note_time(tx->lane, TX_MEMBER_TIMEOUT_MS, 1);
+    t->single = true;
+    lane_enter(tx->lane, tx_take(tx, t), true);
+}
+
 /* The member failed with others in the transaction, after it had changed something, perhaps. */
 static void drop(struct tx *tx, struct task *t) {
-    struct lane *l = tx->lane;
-    lane_note_failed(l);
-    if (t->run.timed_out)
-        lane_note_time(l, TX_MEMBER_TIMEOUT_MS, 1);
     tx_unite(tx);
-    t->single = true;
-    tx_take(tx, t);
+    set_apart(tx, t);
     tx_close_runs(tx);
     tx->gathered = tx->gathered && tx->n > 1;
-    lane_enter(l, t, true);
     if (tx->n && pgconn_dead(tx->conn)) { /* COPY, say: the others on another one */
         tx_put_back(tx);
         tx_close(tx);
@@ -85,9 +89,7 @@ static void on_undone(struct pgconn *c, const struct pgflight *f, void *arg) {
 
 /* The same with savepoints: only what it did is undone. */
 static void undo(struct tx *tx, struct task *t) {
-    lane_note_failed(tx->lane);
-    t->single = true;
-    lane_enter(tx->lane, tx_take(tx, t), true);
+    set_apart(tx, t);
     if (!tx->n) {
         tx_close(tx);
         return;
@@ -112,18 +114,19 @@ static void settle_member(struct tx *tx, struct task *t, struct pgconn *conn,
 }
 
 void tx_failed(struct tx *tx, const struct failure *f) {
-    struct pgconn *conn = tx->conn;
+    struct pgconn *conn = tx->has_turn ? NULL : tx->conn;
     tx_unite(tx);
-    tx->conn = NULL; /* settle's now */
+    if (conn)
+        tx->conn = NULL; /* settle's now */
     settle_member(tx, tx_first(tx), conn, f);
     tx_close(tx);
 }
 
-void tx_conflict(struct tx *tx, bool blocked) {
+void tx_conflict(struct tx *tx, const struct err *err) {
     tx_unite(tx);
     struct task *t = tx_first(tx);
     tx->h->stats.conflicts++;
-    tx->end = blocked ? WIDTH_BLOCKED : WIDTH_CONFLICT;
+    tx->end = strcmp(err->sqlstate, "40001") ? WIDTH_BLOCKED : WIDTH_CONFLICT;
     log_debug("conflict", LOG_S("operation", task_op(t)->path), LOG_S("request_id", t->env.id),
               LOG_I("time", t->conflicts + 1), LOG_I("members", tx->n));
     if (tx->shared) {
@@ -174,7 +177,7 @@ static void apart(struct tx *tx) {
     if (tx->gathered)
         lane_not_one(tx->lane);
     else
-        tx->lane->apart = true;
+        lane_note_apart(tx->lane);
     tx->early = tx->gathered = false;
     if (again_in_order) {
         tx_close_runs(tx);
@@ -205,10 +208,8 @@ static const char *too_large(const struct host *h, const struct call *call, stru
 static void member_failed(struct tx *tx, struct task *t, const struct failure *f) {
     if (!t->run.share.shared) {
         tx_failed(tx, f);
-    } else if (!t->run.statements && t->run.timed_out) { /* alone it has more time */
-        lane_note_time(tx->lane, TX_MEMBER_TIMEOUT_MS, 1);
-        t->single = true;
-        lane_enter(tx->lane, tx_take(tx, t), true);
+    } else if (!t->run.statements && t->run.timed_out) {
+        set_apart(tx, t);
         go_on(tx);
     } else if (!t->run.statements) { /* it said nothing to the database: the others go on */
         settle_member(tx, t, NULL, f);
@@ -254,7 +255,7 @@ static void ended(struct tx *tx, struct task *t, enum run_end end) {
         member_failed(tx, t, t->run.failure);
         return;
     case RUN_CONFLICT:
-        tx_conflict(tx, strcmp(t->run.doomed.sqlstate, "40001") != 0);
+        tx_conflict(tx, &t->run.doomed);
         return;
     case RUN_LOST:
         lost(tx);
@@ -282,7 +283,8 @@ static void finish(struct tx *tx) {
     } else if (FAILPOINT("tx.before_commit")) {
         lost(tx);
     } else {
-        lane_note_time(tx->lane, (double)(uv_hrtime() - tx->begun_ns) / 1e6, tx->n);
+        if (!tx->untimed)
+            lane_note_time(tx->lane, (double)(uv_hrtime() - tx->begun_ns) / 1e6, tx->n);
         tx_commit(tx);
     }
 }

@@ -4,6 +4,7 @@
  * tx_stored.c (a request that had its outcome already). */
 #ifndef RBF_TX_PRIVATE_H
 #define RBF_TX_PRIVATE_H
+#include "core/turn.h"
 #include "core/tx.h"
 
 #define TX_SAVEPOINT "SAVEPOINT rbf_member"
@@ -19,13 +20,17 @@ struct tx {
     struct list ran;             /* ran, to be committed */
     int n;                       /* of both */
     int riding;                  /* first statements in flight 1: its last ones */
-    bool shared;                 /* flight 1 began with others: its lock timeout is in force */
+    bool shared;                 /* flight 1 began with others */
+    bool impatient;              /* with a short lock timeout */
     bool early, gathered;        /* the first member's, all members' */
     bool begun;                  /* flight 1 is back */
-    bool rolled_back;            /* flight 1 begins with ROLLBACK */
+    bool wants_turn, has_turn;   /* turn.h */
+    int32_t turn;
+    int lookup; /* its place in flight 1 */
     bool savepoints;
     bool collecting;   /* runs that end are only marked (task.over) */
     uint64_t begun_ns; /* monotonic */
+    bool untimed;      /* begun_ns is too late: first statements ran in the flight that waited */
     size_t bytes;      /* of the results and effects so far */
     enum width_end end;
     int stored_status; /* of a stored result, while its caller's middleware is checked */
@@ -56,8 +61,8 @@ void tx_on_ran(struct run *r, enum run_end end);
 void tx_feed(struct tx *tx, const struct pgflight *f);
 /* All members run again, each alone. */
 void tx_split(struct tx *tx);
-/* Serialization failure or deadlock (blocked). */
-void tx_conflict(struct tx *tx, bool blocked);
+/* err: run_is_conflict. */
+void tx_conflict(struct tx *tx, const struct err *err);
 /* The only member failed. */
 void tx_failed(struct tx *tx, const struct failure *f);
 /* Our own statements failed (err), or nobody knows (NULL): the messages wait until that is mended.

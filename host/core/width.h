@@ -2,13 +2,16 @@
 /* width - how many transactions of one operation may run side by side. Transactions that conflict
  * only undo each other, so a path whose transactions do is narrowed, down to one at a time, and
  * widened again when it calms: PostgreSQL's predicate locks are pages, and on a small or hot table
- * everybody's page is the same one. Pure. */
+ * everybody's page is the same one. One at a time in each of many workers may still be too many:
+ * then it takes turns with the others (turn.h), for one of few places that all of them share. Pure.
+ */
 #ifndef RBF_WIDTH_H
 #define RBF_WIDTH_H
 #include <stdbool.h>
 
 struct width {
-    int now, most;
+    int now, most;   /* of this worker */
+    int places;      /* of all workers, when now is 1; 0: without turns */
     double share;    /* of conflicts, lately */
     int seen, probe; /* transactions since it last changed; as many until it widens */
     bool cut;        /* once it was cut it widens one by one, before that it doubles */

@@ -104,7 +104,8 @@ static bool prepare(struct step *s, PGconn *pg, uint64_t segment) {
 static int send_step(struct flight *f, struct step *s, PGconn *pg, struct stmts *stmts,
                      uint64_t segment) {
     s->stmt = choose(s, stmts, segment);
-    f->touches |= s->stmt ? s->stmt->touches : session_touches(s->sql);
+    if (!(s->flags & PGADD_OWN))
+        f->touches |= s->stmt ? s->stmt->touches : session_touches(s->sql);
     bool describe = s->flags & PGADD_DESCRIBE, ok;
     if (!s->stmt && !describe)
         ok = PQsendQueryParams(pg, s->sql, s->n, NULL, s->params, NULL, NULL, 0);

@@ -10,6 +10,7 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -130,19 +131,44 @@ static int refuse_copy(const struct file *f, int statement, struct err *err) {
         f->name, sqltext_line_of_statement(f->text.p, statement));
 }
 
+/* What goes to the server. */
+struct job {
+    struct pgsync *s;
+    const char *owner;
+    const struct migrate_watch *watch; /* may be NULL */
+    int *applied;
+};
+
+static void tell(const struct job *j, const char *file) {
+    if (j->watch)
+        j->watch->applying(file, j->watch->arg);
+}
+
+/* PQgetResult, which tells each second that it waits. */
+static PGresult *next_result(const struct job *j, const struct file *f, PGconn *pg) {
+    struct pollfd socket = {PQsocket(pg), POLLIN, 0};
+    while (PQisBusy(pg)) {
+        if (poll(&socket, 1, 1000) == 0)
+            tell(j, f->name);
+        else if (!PQconsumeInput(pg))
+            break; /* lost, as the result says */
+    }
+    return PQgetResult(pg);
+}
+
 /* The file as it is, in one message; one result comes for each of its statements. */
-static int run_text(struct pgsync *s, const struct file *f, struct err *err) {
-    PGconn *pg = pgsync_raw(s);
+static int run_text(const struct job *j, const struct file *f, struct err *err) {
+    PGconn *pg = pgsync_raw(j->s);
     if (!PQsendQuery(pg, f->text.p))
         return pgparams_explain(PQerrorMessage(pg), err);
     int rc = 0, statement = 0;
-    for (PGresult *r; (r = PQgetResult(pg)); statement++) {
+    for (PGresult *r; (r = next_result(j, f, pg)); statement++) {
         ExecStatusType status = PQresultStatus(r);
         bool copy = pgres_is_copy(r);
         if (copy)
             rc = refuse_copy(f, statement, err);
         else if (status == PGRES_FATAL_ERROR && rc == 0)
-            rc = explain(s, f, line_of(f, r, statement), r, err);
+            rc = explain(j->s, f, line_of(f, r, statement), r, err);
         PQclear(r);
         if (copy)
             break; /* the connection is of no use any more, and is closed by the caller */
@@ -168,13 +194,13 @@ static int commit(struct pgsync *s, const struct file *f, struct err *err) {
 
 /* A file that says BEGIN and COMMIT itself works too: the record is then a transaction of its own.
  */
-static int apply(struct pgsync *s, const char *owner, const struct file *f, struct err *err) {
-    if (run(s, "BEGIN", err) != 0)
+static int apply(const struct job *j, const struct file *f, struct err *err) {
+    if (run(j->s, "BEGIN", err) != 0)
         return -1;
-    if (run_text(s, f, err) == 0 && record(s, owner, f, err) == 0)
-        return commit(s, f, err);
-    if (PQtransactionStatus(pgsync_raw(s)) == PQTRANS_INERROR)
-        PQclear(PQexec(pgsync_raw(s), "ROLLBACK"));
+    if (run_text(j, f, err) == 0 && record(j->s, j->owner, f, err) == 0)
+        return commit(j->s, f, err);
+    if (PQtransactionStatus(pgsync_raw(j->s)) == PQTRANS_INERROR)
+        PQclear(PQexec(pgsync_raw(j->s), "ROLLBACK"));
     return -1;
 }
 
@@ -188,37 +214,39 @@ static int check_same(const char *applied, const struct file *f, struct err *err
         f->dir, f->name, applied, f->checksum);
 }
 
-static int apply_new(struct pgsync *s, const char *owner, const struct file *f, int *applied,
-                     struct err *err) {
-    if (apply(s, owner, f, err) != 0)
+static int apply_new(const struct job *j, const struct file *f, struct err *err) {
+    tell(j, f->name);
+    int rc = apply(j, f, err);
+    tell(j, NULL);
+    if (rc != 0)
         return -1;
-    log_info("migration applied", LOG_S("owner", owner), LOG_S("file", f->name));
-    ++*applied;
+    log_info("migration applied", LOG_S("owner", j->owner), LOG_S("file", f->name));
+    ++*j->applied;
     return 0;
 }
 
-/* applied: NULL only checks that a file that was applied is what it was. */
-static int apply_if_new(struct pgsync *s, const char *owner, const struct file *f, int *applied,
+static int apply_if_new(const struct job *j, const struct file *f, bool check_only,
                         struct err *err) {
-    const char *params[] = {owner, f->name};
+    const char *params[] = {j->owner, f->name};
     struct pgres *r = pgsync_query(
-        s, "SELECT checksum FROM rbf_migrations WHERE owner = $1 AND name = $2", 2, params, err);
+        j->s, "SELECT checksum FROM rbf_migrations WHERE owner = $1 AND name = $2", 2, params, err);
     int rc = r ? 0 : -1;
     if (r && pgres_rows(r) > 0)
         rc = check_same(pgres_value(r, 0, 0, NULL), f, err);
-    else if (r && applied)
-        rc = apply_new(s, owner, f, applied, err);
+    else if (r && !check_only)
+        rc = apply_new(j, f, err);
     pgsync_free(r);
     return rc;
 }
 
-static int take_file(struct pgsync *s, const char *owner, const char *dir, const char *name,
-                     int *applied, struct err *err) {
+/* check_only: that a file that was applied is what it was. */
+static int take_file(const struct job *j, const char *dir, const char *name, bool check_only,
+                     struct err *err) {
     struct file f = {.dir = dir, .name = name};
     int rc = read_file(dir, name, &f.text, err);
     if (rc == 0) {
         id_hash12(f.text.p, f.text.len, f.checksum);
-        rc = apply_if_new(s, owner, &f, applied, err);
+        rc = apply_if_new(j, &f, check_only, err);
     }
     buf_free(&f.text);
     return rc;
@@ -237,8 +265,8 @@ static int lock(struct pgsync *s, struct err *err) {
     return run(s, "SELECT pg_advisory_lock" LOCK_KEY, err);
 }
 
-int migrate_apply(const char *url, const char *owner, const char *dir, int *applied,
-                  struct err *err) {
+int migrate_apply(const char *url, const char *owner, const char *dir,
+                  const struct migrate_watch *watch, int *applied, struct err *err) {
     struct files files;
     *applied = 0;
     if (files_read(&files, dir, err) != 0)
@@ -247,14 +275,13 @@ int migrate_apply(const char *url, const char *owner, const char *dir, int *appl
         files_free(&files);
         return 0;
     }
-    struct pgsync *s = pgsync_open(url, err);
+    struct job j = {pgsync_open(url, err), owner, watch, applied};
     int rc = -1;
-    if (s && lock(s, err) == 0 && run(s, TABLE_SQL, err) == 0)
+    if (j.s && lock(j.s, err) == 0 && run(j.s, TABLE_SQL, err) == 0)
         rc = 0;
     for (int i = 0; rc == 0 && i < 2 * files.n; i++) /* all are checked before any is applied */
-        rc = take_file(s, owner, dir, files.list[i % files.n]->d_name, i < files.n ? NULL : applied,
-                       err);
-    pgsync_close(s); /* and with it the lock */
+        rc = take_file(&j, dir, files.list[i % files.n]->d_name, i < files.n, err);
+    pgsync_close(j.s); /* and with it the lock */
     files_free(&files);
     return rc;
 }

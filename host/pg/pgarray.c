@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "pg/pgarray.h"
 #include <inttypes.h>
+#include <string.h>
 
 void pgarray_open(struct buf *b) {
     buf_reset(b);
@@ -12,14 +13,27 @@ static void comma(struct buf *b) {
         buf_putc(b, ',');
 }
 
-void pgarray_quote(struct buf *b, const char *text) {
-    buf_putc(b, '"');
-    for (const char *s = text; *s; s++) {
+static void quote(struct buf *b, const char *text, size_t n) {
+    buf_reserve(b, 2 * n + 2);
+    char *to = b->p + b->len;
+    *to++ = '"';
+    for (const char *s = text; s < text + n; s++) {
         if (*s == '"' || *s == '\\')
-            buf_putc(b, '\\');
-        buf_putc(b, *s);
+            *to++ = '\\';
+        *to++ = *s;
     }
-    buf_putc(b, '"');
+    *to++ = '"';
+    b->len = (size_t)(to - b->p);
+    *to = 0;
+}
+
+void pgarray_quote(struct buf *b, const char *text) {
+    quote(b, text, strlen(text));
+}
+
+void pgarray_add_n(struct buf *b, const void *text, size_t n) {
+    comma(b);
+    quote(b, text, n);
 }
 
 void pgarray_add(struct buf *b, const char *text) {

@@ -8,6 +8,7 @@
 
 void pgarray_open(struct buf *b);
 void pgarray_add(struct buf *b, const char *text); /* NULL for SQL NULL; quoted and escaped */
+void pgarray_add_n(struct buf *b, const void *text, size_t n);
 /* The same for those who write braces and commas themselves. */
 void pgarray_quote(struct buf *b, const char *text);
 void pgarray_add_int(struct buf *b, int64_t n);

@@ -75,6 +75,7 @@ void pgconn_delete(struct pgconn *c);
 enum pgadd_flags {
     PGADD_ONCE = 1,     /* not worth keeping: sent unprepared */
     PGADD_DESCRIBE = 2, /* not run: only which types its parameters have (pgres_param_oid) */
+    PGADD_OWN = 4,      /* the caller sees to it that the session is left as it was */
 };
 /* params: n texts, NULL for SQL NULL; copied. sql is copied. Types are inferred by the server. */
 void pgconn_add(struct pgconn *c, const char *sql, int n, const char *const *params, int flags);

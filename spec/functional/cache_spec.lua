@@ -372,13 +372,7 @@ describe("the cache of a worker", function()
     assert.equal("one", item())
     stage.db:exec "UPDATE items SET value = 'changed'"
     assert.equal("one", item())
-    nats_server:stop()
-    running:await_log "NATS is away; waiting"
-    nats_server:start()
-    running:await_log "NATS is back"
-    proc.eventually(function()
-      return stage.client:connected()
-    end, 20000, "the client to be connected again")
+    stage:restart_nats(nats_server, running)
     assert.equal("changed", item())
     -- and it is a cache again
     stage.db:exec "UPDATE items SET value = 'changed again'"

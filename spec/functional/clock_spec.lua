@@ -1,33 +1,25 @@
 -- Hosts on machines whose clocks are wrong, or are set while they run: what is due is decided by the
 -- database's clock, and counted in monotonic time in between.
+local clock = require "spec.support.clock"
 local host = require "spec.support.host"
 local proc = require "spec.support.proc"
 
 local HOUR = 3600000
 
 describe("a host whose machine's clock is wrong", function()
-  local stage
+  local stage, its_clock
 
   before_each(function()
     stage = host.stage { app = "spec/apps/timer" }
+    its_clock = clock.new(stage.dir .. "/clock", 0)
   end)
 
   after_each(function()
     host.close(stage)
   end)
 
-  local function shift(ms)
-    proc.write_file(stage.dir .. "/shift", tostring(ms))
-  end
-
   local function start(...)
-    return stage:start {
-      args = { ... },
-      env = {
-        LD_PRELOAD = host.binary():match "^(.*/)" .. "libclockshift.so", CLOCKSHIFT_FILE = stage.dir .. "/shift",
-        ASAN_OPTIONS = "verify_asan_link_order=0",
-      },
-    }
+    return stage:start { args = { ... }, env = its_clock:env(host.binary()) }
   end
 
   local function run_in(id, ms)
@@ -41,7 +33,7 @@ describe("a host whose machine's clock is wrong", function()
 
   for name, ms in pairs { ["an hour ahead"] = HOUR, ["an hour behind"] = -HOUR } do
     it("(" .. name .. ") runs tasks at their times, and keeps callers' deadlines", function()
-      shift(ms)
+      its_clock:set(ms)
       local running = start()
       local hour = tonumber(running:log "worker ready"[1].time:match "T(%d+)")
       assert.not_equal(os.date("!*t").hour, hour, "its clock is right")
@@ -58,11 +50,10 @@ describe("a host whose machine's clock is wrong", function()
   end
 
   it("goes on as before when somebody sets the clock", function()
-    shift(0)
     local running = start()
     run_in("before", 300)
     for i, ms in ipairs { HOUR, -HOUR, 0 } do
-      shift(ms)
+      its_clock:set(ms)
       run_in("jump" .. i, 300) -- at once: nobody has asked the database for its time since
     end
     stage:settle { "jobs", "events" }
@@ -71,7 +62,7 @@ describe("a host whose machine's clock is wrong", function()
   end)
 
   it("asks the database without a sweeper, too", function()
-    shift(HOUR)
+    its_clock:set(HOUR)
     start("--no-sweeper")
     local now = stage.db:value "SELECT clock_ms()"
     proc.eventually(function() -- it has asked soon after its start

@@ -1,4 +1,5 @@
 -- rbf --help, rbf COMMAND --help, docs/cli.md and bash's completion: all of the same tables.
+local lfs = require "lfs"
 local host = require "spec.support.host"
 local proc = require "spec.support.proc"
 
@@ -25,6 +26,9 @@ describe("help", function()
     end
     local _, out = host.rbf("call", "--help")
     assert.truthy(out:find "\n  %-%-header NAME=VALUE +%S", out)
+    _, out = host.rbf("test", "--help")
+    assert.truthy(out:find "\n  %-%-coverage +%S", out)
+    assert.is_nil((out:match "busted's own:([^\n]*)"):find("coverage", 1, true))
   end)
 
   it("has one table of exit codes, as docs/cli.md has it", function()
@@ -56,11 +60,11 @@ describe("completion", function()
   end)
 
   --- What bash offers behind this line, sorted, as one text.
-  local function offers(line)
+  local function offers(line, cwd)
     local code, out, err = proc.run { "bash", "-c", [[
       . "$0"; complete -p rbf >/dev/null || exit 1
       COMP_LINE=$1 COMP_POINT=${#1}
-      _rbf && printf '%s\n' "${COMPREPLY[@]}" | sort | tr '\n' ' ']], script, line }
+      _rbf && printf '%s\n' "${COMPREPLY[@]}" | LC_ALL=C sort | tr '\n' ' ']], script, line, cwd = cwd }
     assert.same({ 0, "" }, { code, err })
     return (out:gsub("%s+$", ""))
   end
@@ -87,6 +91,43 @@ describe("completion", function()
     assert.equal("bash", offers "rbf completion ")
     assert.equal("", offers "rbf dev han") -- bash then offers files
     assert.equal("", offers "rbf nonsense ")
+  end)
+
+  describe("behind call, job:trigger and queue:inspect", function()
+    local dir, rbf
+
+    lazy_setup(function()
+      dir, rbf = proc.temp_dir "paths", host.binary()
+      lfs.mkdir(dir .. "/handlers")
+      proc.write_file(dir .. "/handlers/app.lua", [[
+        local app = require("rbf").defineBackend { queues = { jobs = {}, mail = {} } }
+        local function run() end
+        return { app:mutation("jobs", { path = "add", handler = run }), app:query("mail", { path = "of.$who", handler = run }) }]])
+    end)
+
+    it("knows the app's operations and queues", function()
+      assert.equal("--header --no-wait --param --request-id --timeout jobs.add mail.of.\\$who", offers(rbf .. " call ", dir))
+      assert.equal("jobs.add", offers(rbf .. " job:trigger j", dir))
+      assert.equal("jobs", offers(rbf .. " queue:inspect j", dir))
+      assert.equal("", offers(rbf .. " call k", dir))
+      assert.equal("", offers(rbf .. " call jobs.add j", dir)) -- that would be its input
+      assert.equal("", offers(rbf .. " db:migrate j", dir))
+    end)
+
+    it("quotes what the shell would take for its own", function()
+      assert.equal([[mail.of.\$who]], offers(rbf .. " call mail.of.", dir))
+      assert.equal([[mail.of.\$who]], offers(rbf .. [[ call mail.of.\$]], dir))
+      assert.equal([[mail.of.\$who]], offers(rbf .. [[ call "mail.of.]], dir))
+      assert.equal("mail.of.$who", offers(rbf .. " call 'mail.of.$w", dir))
+    end)
+
+    it("is silent without an app, or with one that does not load", function()
+      local empty = proc.temp_dir "empty"
+      assert.equal("", offers(rbf .. " call j", empty))
+      lfs.mkdir(empty .. "/handlers")
+      proc.write_file(empty .. "/handlers/app.lua", "print 'loud' error 'broken'")
+      assert.equal("", offers(rbf .. " call j", empty))
+    end)
   end)
 
   it("is for bash only", function()

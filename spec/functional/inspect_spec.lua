@@ -298,6 +298,20 @@ describe("looking at a running app:", function()
       assert.equal("unknown", state)
       assert.equal(1, json_code)
     end)
+
+    it("says when it has not looked at all messages", function()
+      held(function()
+        for i = 1, 1001 do store("mail", "send", "null", "m" .. i) end
+        local code, out, err = rbf("job:show", "m1000")
+        assert.equal(0, code, err)
+        assert.matches("\n  state    pending\n", out)
+        assert.equal("rbf: only the first 1000 messages of mail were looked through\n", err)
+        local unknown, _, why = rbf("job:show", "m1001")
+        assert.equal(1, unknown)
+        assert.matches("only the first 1000 messages of mail were looked through\nrbf: nothing is known of m1001", why, 1, true)
+        stage.client:js("STREAM.PURGE." .. stage.client:stream_of(stage:subject("mail", "x")))
+      end)
+    end)
   end)
 
   describe("on a terminal", function()
@@ -331,18 +345,22 @@ describe("looking at a running app:", function()
       assert.matches("…", out, 1, true)
     end)
 
-    it("a bar shows how far a replay of more than a second is", function()
-      stage.db:exec [[
-        INSERT INTO rbf_dead_letters (id, queue, subject, request_id, payload, attempts, first_seen_at)
-          SELECT gen_random_uuid(), 'jobs', 'nobody.there', 'r' || n, '1', 1, 0 FROM generate_series(1, 7) n;
-        CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS
-          $$ BEGIN PERFORM pg_sleep(0.25); RETURN NEW; END $$;
-        CREATE TRIGGER slow BEFORE UPDATE ON rbf_dead_letters FOR EACH ROW EXECUTE FUNCTION slow()]]
-      local out = terminal(80, "job:replay --all")
-      stage.db:exec "DROP TRIGGER slow ON rbf_dead_letters; DELETE FROM rbf_outbox"
-      assert.matches("\r\27%[Ksending again %[#+%.+%] %d/8, %d+m?s left", out)
-      assert.matches("\r\27%[K8 sent again\n$", out)
-    end)
+    for command, said in pairs {
+      ["job:replay"] = { "sending again", "8 sent again" }, ["job:discard"] = { "discarding", "8 discarded" },
+    } do
+      it("a bar shows how far a " .. command .. " of more than a second is", function()
+        stage.db:exec [[
+          INSERT INTO rbf_dead_letters (id, queue, subject, request_id, payload, attempts, first_seen_at)
+            SELECT gen_random_uuid(), 'jobs', 'nobody.there', 'r' || n, '1', 1, 0 FROM generate_series(1, 7) n;
+          CREATE OR REPLACE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS
+            $$ BEGIN PERFORM pg_sleep(0.25); RETURN COALESCE(NEW, OLD); END $$;
+          CREATE TRIGGER slow BEFORE UPDATE OR DELETE ON rbf_dead_letters FOR EACH ROW EXECUTE FUNCTION slow()]]
+        local out = terminal(80, command .. " --all")
+        stage.db:exec "DROP TRIGGER slow ON rbf_dead_letters; DELETE FROM rbf_outbox"
+        assert.matches("\r\27%[K" .. said[1] .. " %[#+%.+%] %d/8, %d+m?s left", out)
+        assert.matches("\r\27%[K" .. said[2] .. "\n$", out)
+      end)
+    end
   end)
 
   it("the commands find the servers of the `rbf dev` that runs in their folder", function()

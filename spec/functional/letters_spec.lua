@@ -1,5 +1,6 @@
 -- Dead letters and waiting jobs, handled from the shell: replay, discard, cancel.
 local host = require "spec.support.host"
+local pg = require "spec.support.pg"
 local proc = require "spec.support.proc"
 local cjson = require "cjson"
 
@@ -190,6 +191,54 @@ describe("rbf", function()
     said("1 discarded", "job:discard", "--all")
     assert.equal("", statuses())
     assert.equal(0, said("no dead letters", "job:discard", "--all"))
+  end)
+
+  describe("job:discard", function()
+    --- n letters of one group, as many stored errors: the first died first.
+    local function insert(n)
+      stage.db:exec(([[
+        INSERT INTO rbf_dead_letters (id, queue, subject, request_id, payload, attempts, first_seen_at, died_at, fingerprint)
+          SELECT gen_random_uuid(), 'jobs', 'jobs.mark', 'r' || n, '1', 1, 0, %d + n, 'group' FROM generate_series(1, %d) n;
+        INSERT INTO rbf_results (request_id, requested_path, requested_input, data, status)
+          SELECT request_id, subject, '1', '{}', 500 FROM rbf_dead_letters]]):format(proc.epoch_ms() - 60000, n))
+    end
+
+    it("goes on batch by batch, each of them committed", function()
+      insert(2500)
+      local lock = pg.connect(stage.db_url)
+      lock:exec "BEGIN; SELECT FROM rbf_results WHERE request_id = 'r1500' FOR UPDATE"
+      local running = proc.spawn {
+        host.binary(), "job:discard", "--group", "group", "--database-url", stage.db_url, out = stage.dir .. "/said",
+      }
+      proc.eventually(function() return stage:count "rbf_dead_letters" == 1500 end, 20000, "the first batch")
+      assert.equal(1500, stage:count "rbf_results")
+      lock:exec "COMMIT"
+      lock:close()
+      assert.equal(0, running:wait(20000))
+      assert.equal("2500 discarded\n", proc.read_file(stage.dir .. "/said"))
+      assert.equal(0, stage:count "rbf_dead_letters" + stage:count "rbf_results")
+    end)
+
+    it("leaves what dies after it began, and what another has just now", function()
+      insert(4)
+      stage.db:exec "UPDATE rbf_dead_letters SET died_at = died_at + 3600000 WHERE request_id = 'r1'"
+      local lock = pg.connect(stage.db_url)
+      lock:exec "BEGIN; SELECT FROM rbf_dead_letters WHERE request_id = 'r3' FOR UPDATE"
+      said("2 discarded", "job:discard", "--all")
+      said("no dead letters", "job:discard", "--all")
+      lock:exec "COMMIT"
+      lock:close()
+      said("1 discarded", "job:discard", "--all")
+      assert.equal("r1", stage.db:value "SELECT request_id FROM rbf_dead_letters")
+      assert.equal("r1", stage.db:value "SELECT request_id FROM rbf_results")
+    end)
+
+    it("never drops what had succeeded", function()
+      insert(2)
+      stage.db:exec "UPDATE rbf_results SET status = 200 WHERE request_id = 'r1'"
+      said("2 discarded", "job:discard", "--all")
+      assert.equal("200", statuses())
+    end)
   end)
 
   describe("job:cancel", function()

@@ -133,6 +133,19 @@ describe("rbf db:migrate", function()
     assert.equal(2, db:value "SELECT count(*) FROM a")
   end)
 
+  it("shows on a terminal which file takes long", function()
+    proc.write_file(app .. "/migrations/011_d.sql", "SELECT pg_advisory_xact_lock(7);\n")
+    db:query "SELECT pg_advisory_lock(7)"
+    local log, words = app .. "/log.txt", ("%s db:migrate %s --database-url '%s'"):format(host.binary(), app, url)
+    local running = proc.spawn { "script", "-qec", words, "/dev/null", out = log, err = log }
+    local function said() return proc.read_file(log) or "" end
+    host.eventually(function() return said():find "\r\27%[Kapplying 011_d.sql %d+s" end, 20000, said)
+    db:query "SELECT pg_advisory_unlock(7)"
+    assert.equal(0, running:wait(20000))
+    assert.truthy(said():find "\r\27%[K[^\n]*migration applied[^\n]*011_d.sql", said())
+    assert.is_nil(said():find("applying 010_c.sql", 1, true))
+  end)
+
   it("many at once apply each file once", function()
     local running = {}
     for i = 1, 6 do

@@ -84,13 +84,7 @@ describe("over TLS", function()
   end)
 
   it("a host outlives restarts of both servers", function()
-    nats_server:stop()
-    running:await_log "NATS is away; waiting"
-    nats_server:start()
-    running:await_log "NATS is back"
-    proc.eventually(function()
-      return stage.client:connected()
-    end, 20000, "the client to be connected again")
+    stage:restart_nats(nats_server, running)
     assert.equal(200, create("two@example.com").status)
     stage.db:close()
     postgres:stop()

@@ -275,6 +275,17 @@ function Stage:start(o)
   return host
 end
 
+--- Restarts a server of NATS, until this host and the client are back.
+function Stage:restart_nats(server, running)
+  server:stop()
+  running:await_log "NATS is away; waiting"
+  server:start()
+  running:await_log "NATS is back"
+  proc.eventually(function()
+    return self.client:connected()
+  end, 20000, "the client to be connected again")
+end
+
 --- Full subject of a path below a queue: subject("jobs", "users.create").
 function Stage:subject(queue, path)
   return self.prefix .. queue .. "." .. path

@@ -3,6 +3,7 @@
 package.path = "./?.lua;" .. package.path
 local cjson = require "cjson"
 local ffi = require "ffi"
+local clock = require "spec.support.clock"
 local proc = require "spec.support.proc"
 local pg = require "spec.support.pg"
 local servers = require "spec.support.servers"
@@ -64,22 +65,16 @@ local failpoint_log = stage.dir .. "/failpoints"
 local hosts = {}
 local retired = {}
 
---- A host's clock (host/base/clock.c): ahead of the true one by ms.
 local clocks = {}
-local function set_clock(i, ms)
-  clocks[i] = clocks[i] or assert(io.open(stage.dir .. "/clock" .. i, "wb"))
-  clocks[i]:seek "set"
-  clocks[i]:write(ffi.string(ffi.new("int64_t[1]", ms), 8))
-  clocks[i]:flush()
-end
+for i, ms in ipairs(plan.off) do clocks[i] = clock.new(stage.dir .. "/clock" .. i, ms) end
 
 local function start_host(i)
-  if not clocks[i] then set_clock(i, plan.off[i]) end
+  local env = clocks[i]:env(binary)
+  env.RBF_FAILPOINT, env.RBF_FAILPOINT_LOG = plan.points[i], failpoint_log
+  env.RBF_FAILPOINT_SEED = tostring(seed * 10 + i)
   if hosts[i] then retired[#retired + 1] = hosts[i] end
   hosts[i] = stage:start {
-    workers = i == 1 and 2 or 1, watch = true, no_wait = true, binary = binary,
-    env = { RBF_FAILPOINT = plan.points[i], RBF_FAILPOINT_LOG = failpoint_log, RBF_FAILPOINT_SEED = tostring(seed * 10 + i),
-      RBF_CLOCK_FILE = stage.dir .. "/clock" .. i },
+    workers = i == 1 and 2 or 1, watch = true, no_wait = true, binary = binary, env = env,
   }
 end
 
@@ -118,7 +113,7 @@ local load = new_load {
 
 local act = faults.new {
   plan = plan, hosts = hosts, start_host = start_host, postgres = postgres, nats = nats, touch = touch,
-  set_clock = set_clock,
+  set_clock = function(i, ms) clocks[i]:set(ms) end,
 }
 
 local function wait_for_streams()

@@ -179,6 +179,17 @@ static inline struct bus *connect_to(struct natsserver *s, struct testloop *l) {
     return b;
 }
 
+/* What a connection told of itself; who wants `closed` counts it. */
+struct changes {
+    int up, down, closed;
+};
+
+static inline void on_change(bool up, void *arg) {
+    struct changes *c = arg;
+    c->up += up;
+    c->down += !up;
+}
+
 /* Remembers one answer. */
 struct got {
     int calls;

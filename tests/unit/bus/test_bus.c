@@ -220,16 +220,6 @@ static void test_delete_sends_the_rest(void **state) {
     bus_delete(a);
 }
 
-struct changes {
-    int up, down, closed;
-};
-
-static void on_change(bool up, void *arg) {
-    struct changes *c = arg;
-    c->up += up;
-    c->down += !up;
-}
-
 static void on_closed(const struct err *why, void *arg) {
     struct changes *c = arg;
     assert_non_null(strstr(why->msg, "uthorization"));

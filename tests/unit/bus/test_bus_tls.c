@@ -42,18 +42,8 @@ static void serve(struct natsserver *s, const char *certificate, const char *mor
     natsserver_up(s);
 }
 
-struct seen {
-    int up, down, closed;
-};
-
-static void on_change(bool up, void *arg) {
-    struct seen *c = arg;
-    c->up += up;
-    c->down += !up;
-}
-
 static void on_closed(const struct err *why, void *arg) {
-    ((struct seen *)arg)->closed++;
+    ((struct changes *)arg)->closed++;
 }
 
 static const char *url_of(const char *scheme, const char *host, int port) {
@@ -62,7 +52,7 @@ static const char *url_of(const char *scheme, const char *host, int port) {
     return url;
 }
 
-static struct bus_options trusting(const char *url, struct seen *c) {
+static struct bus_options trusting(const char *url, struct changes *c) {
     return (struct bus_options){.url = url,
                                 .name = "test",
                                 .connect_timeout_ms = 1000,
@@ -115,7 +105,7 @@ static int port_of(const struct natsserver *s) {
 
 static void test_connects(void **state) {
     struct natsserver s;
-    struct seen c = {0};
+    struct changes c = {0};
     serve(&s, "server", "--auth=secret", NULL);
     static const char *const hosts[] = {"secret@localhost", "secret@127.0.0.1"};
     for (size_t i = 0; i < 2; i++) {
@@ -169,7 +159,7 @@ static void test_refusals(void **state) {
 
 static void test_client_certificate(void **state) {
     struct natsserver s;
-    struct seen c = {0};
+    struct changes c = {0};
     char ca[128];
     snprintf(ca, sizeof ca, "--tlscacert=%s", pem("ca.pem"));
     serve(&s, "server", "--tlsverify", ca);
@@ -204,7 +194,7 @@ static void test_files(void **state) {
 
 static void test_credentials_file(void **state) {
     struct natsserver s;
-    struct seen c = {0};
+    struct changes c = {0};
     struct nkeys k;
     char config[128], creds[128];
     snprintf(config, sizeof config, "%s/jwt.conf", certs);
@@ -239,7 +229,7 @@ static void await_ms(uint64_t ms) {
 
 static void test_server_restarts(void **state) {
     struct natsserver s;
-    struct seen c = {0};
+    struct changes c = {0};
     serve(&s, "server", NULL, NULL);
     struct bus_options o = trusting(url_of("tls", "localhost", port_of(&s)), &c);
     struct bus *b = open_bus(&o);
@@ -272,7 +262,7 @@ static void test_server_comes_back_wrong(void **state) {
                                             {"elsewhere", "foreign", NULL}};
     for (int i = 0; i < 2; i++) {
         struct natsserver s;
-        struct seen c = {0};
+        struct changes c = {0};
         struct natsproxy proxy; /* counts the attempts */
         serve(&s, "server", NULL, NULL);
         natsproxy_start(&proxy, &s);
@@ -303,7 +293,7 @@ static void test_server_comes_back_wrong(void **state) {
 
 static void test_connection_cut(void **state) {
     struct natsserver s;
-    struct seen c = {0};
+    struct changes c = {0};
     struct natsproxy proxy;
     serve(&s, "server", NULL, NULL);
     natsproxy_start(&proxy, &s);
@@ -324,7 +314,7 @@ static void test_connection_cut(void **state) {
 /* libnats's handshake has no deadline of its own, and holds the lock bus_delete needs. */
 static void test_handshake_nobody_answers(void **state) {
     struct natsserver s;
-    struct seen c = {0};
+    struct changes c = {0};
     struct natsproxy proxy;
     struct err err = {0};
     serve(&s, "server", "--config", pem("patient.conf"));
@@ -354,7 +344,7 @@ static void test_handshake_nobody_answers(void **state) {
 
 static void test_half_a_record(void **state) {
     struct natsserver s;
-    struct seen c = {0};
+    struct changes c = {0};
     struct natsproxy proxy;
     static char big[40000];
     struct buf inbox = {0};
@@ -393,7 +383,7 @@ static void on_count(const struct bus_msg *m, const struct err *err, void *arg) 
 /* More than the sockets hold, to a server that does not read: it is kept, and the loop goes on. */
 static void test_server_does_not_read(void **state) {
     struct natsserver s;
-    struct seen c = {0};
+    struct changes c = {0};
     static char big[100000];
     struct buf inbox = {0};
     int came = 0, sent = 0;

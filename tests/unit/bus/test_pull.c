@@ -342,16 +342,6 @@ static void test_requests_served_in_turn(void **state) {
     taker_delete(t);
 }
 
-struct changes {
-    int up, down;
-};
-
-static void on_change(bool up, void *arg) {
-    struct changes *c = arg;
-    c->up += up;
-    c->down += !up;
-}
-
 static void test_server_dies_while_pulling(void **state) {
     struct natsserver own;
     struct changes c = {0};

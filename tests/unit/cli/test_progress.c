@@ -24,6 +24,7 @@ static void draws_what_is_done(void **state) {
     expect("working [##############################] 100/100", 100, 100, 80);
     expect("working [##############################] 101/100", 101, 100, 80);
     expect("working 7", 7, 0, 80);
+    expect("working 10s", 0, 0, 80);
 }
 
 static void fits_the_width(void **state) {

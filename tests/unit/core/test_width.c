@@ -45,6 +45,43 @@ static void a_block_narrows_it_at_once(void **state) {
     assert_int_equal(w.now, 8);
 }
 
+static void takes_turns_where_one_at_a_time_is_too_many(void **state) {
+    struct width w;
+    width_init(&w, 4);
+    assert_int_equal(after(&w, 300, 5), 1);
+    assert_int_equal(w.places, 0); /* a fifth in vain is cheaper than waiting */
+    assert_int_equal(after(&w, 40, 2), 1);
+    assert_int_equal(w.places, 4);
+    assert_int_equal(after(&w, 200, 2), 1);
+    assert_int_equal(w.places, 1);
+}
+
+static void blocks_lead_to_turns_sooner(void **state) {
+    struct width w;
+    width_init(&w, 1);
+    for (int i = 0; i < 3; i++)
+        width_learn(&w, WIDTH_BLOCKED);
+    assert_int_equal(w.places, 4);
+}
+
+static void gives_turns_up_when_calm(void **state) {
+    struct width w;
+    width_init(&w, 4);
+    after(&w, 300, 2);
+    assert_int_equal(w.places, 1);
+    int calm = 0, places = 1;
+    while (w.places) {
+        assert_int_equal(after(&w, 1, 0), 1);
+        assert_true(w.places == places || w.places == 2 * places || !w.places);
+        places = w.places;
+        calm++;
+    }
+    assert_in_range(calm, 500, 2000);
+    while (w.now == 1)
+        after(&w, 1, 0);
+    assert_int_equal(w.now, 2);
+}
+
 static void calms_down_again(void **state) {
     struct width w;
     width_init(&w, 8);
@@ -58,6 +95,9 @@ int main(void) {
         cmocka_unit_test(widens_when_calm_up_to_the_connections),
         cmocka_unit_test(conflicts_narrow_it_to_one),
         cmocka_unit_test(a_block_narrows_it_at_once),
+        cmocka_unit_test(takes_turns_where_one_at_a_time_is_too_many),
+        cmocka_unit_test(blocks_lead_to_turns_sooner),
+        cmocka_unit_test(gives_turns_up_when_calm),
         cmocka_unit_test(calms_down_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

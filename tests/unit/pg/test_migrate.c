@@ -54,7 +54,7 @@ static void remove_file(const char *name) {
 }
 
 static int apply(void) {
-    return migrate_apply(server.url, "app", dir, &applied, &err);
+    return migrate_apply(server.url, "app", dir, NULL, &applied, &err);
 }
 
 static void assert_message(const char *part) {
@@ -85,12 +85,12 @@ static void each_file_is_applied_once(void **state) {
 static void owners_are_apart(void **state) {
     put("001_a.sql", "CREATE TABLE IF NOT EXISTS a (x int);");
     assert_int_equal(apply(), 0);
-    assert_int_equal(migrate_apply(server.url, "rbf", dir, &applied, &err), 0);
+    assert_int_equal(migrate_apply(server.url, "rbf", dir, NULL, &applied, &err), 0);
     assert_int_equal(applied, 1);
 }
 
 static void a_missing_folder_and_an_empty_file(void **state) {
-    assert_int_equal(migrate_apply(server.url, "app", "/nonexistent/x", &applied, &err), 0);
+    assert_int_equal(migrate_apply(server.url, "app", "/nonexistent/x", NULL, &applied, &err), 0);
     assert_int_equal(applied, 0);
     assert_int_equal(apply(), 0);
     put("001_empty.sql", "");
@@ -192,7 +192,7 @@ static void check_names_the_cure(void **state) {
     assert_int_equal(apply(), 0); /* under another owner: does not count */
     assert_int_equal(migrate_check(server.url, dir, &err), -1);
     pgserver_sql(&server, "DROP TABLE a");
-    assert_int_equal(migrate_apply(server.url, "rbf", dir, &applied, &err), 0);
+    assert_int_equal(migrate_apply(server.url, "rbf", dir, NULL, &applied, &err), 0);
     assert_int_equal(migrate_check(server.url, dir, &err), 0);
     put("002_b.sql", "SELECT 1;");
     assert_int_equal(migrate_check(server.url, dir, &err), -1);
@@ -220,7 +220,7 @@ static void print_gives_all_files(void **state) {
 }
 
 static void the_hosts_own_tables(void **state) {
-    assert_int_equal(migrate_apply(server.url, "rbf", RBF_SHARE "/sql", &applied, &err), 0);
+    assert_int_equal(migrate_apply(server.url, "rbf", RBF_SHARE "/sql", NULL, &applied, &err), 0);
     assert_true(applied > 0);
     assert_int_equal(migrate_check(server.url, RBF_SHARE "/sql", &err), 0);
     assert_string_equal(pgserver_sql(&server, "SELECT count(*) FROM rbf_outbox"), "0");

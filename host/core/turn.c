@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/turn.h"
+#include <inttypes.h>
+#include <stdio.h>
+
+#define CLASS "1380075056" /* "RBF0": what else uses advisory locks of two numbers is not met */
+
+/* FNV-1a (draft-eastlake-fnv). Two operations of one key would only wait for each other. */
+static uint32_t mix(uint32_t hash, const char *s) {
+    do
+        hash = (hash ^ (unsigned char)*s) * 16777619u;
+    while (*s++);
+    return hash;
+}
+
+int32_t turn_key(const char *ns, const char *operation) {
+    return (int32_t)mix(mix(2166136261u, ns), operation);
+}
+
+static void add(struct pgconn *c, const char *sql, int32_t key) {
+    char number[16];
+    snprintf(number, sizeof number, "%" PRId32, key);
+    pgconn_add(c, sql, 1, (const char *const[]){number}, PGADD_OWN);
+}
+
+/* The limit holds for the statement only: it is its own transaction. Who had the place may have
+ * been stopped (a frozen machine). */
+void turn_add_take(struct pgconn *c, int32_t key) {
+    add(c,
+        "WITH patience AS MATERIALIZED (SELECT set_config('lock_timeout', '1000', true))"
+        " SELECT pg_advisory_lock(" CLASS ", $1::int) FROM patience",
+        key);
+}
+
+void turn_add_leave(struct pgconn *c, int32_t key) {
+    add(c, "SELECT pg_advisory_unlock(" CLASS ", $1::int)", key);
+}
