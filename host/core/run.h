@@ -44,10 +44,10 @@ struct run {
     bool early;             /* its first statement is ready: run_ride */
     int statements;         /* sent so far, questions for types included: */
     int questions;
-    const char *begin;           /* sent before the next statement (lazy: opens the transaction) */
-    const char *last;            /* lazy run: sent behind the first statement, struct run_lazy.end */
-    bool closed;                 /* that was sent */
-    uint64_t conn_by_ms;         /* lazy run: struct run_lazy */
+    const char *begin;   /* sent before the next statement (lazy: opens the transaction) */
+    const char *last;    /* lazy run: sent behind the first statement, struct run_lazy.end */
+    bool closed;         /* that was sent */
+    uint64_t conn_by_ms; /* lazy run: struct run_lazy */
     struct pgpool_waiter waiter; /* lazy run */
     struct list node;            /* among the running, for deadlines */
     struct cache_reader reader;  /* lazy run */

@@ -41,7 +41,7 @@ struct gen_op {
     int64_t timeout_ms;
     int group; /* most of them in one transaction */
     struct gen_retry retry;
-    bool on_error; /* its middleware has onError hooks: keep a failed call for them */
+    bool on_error;         /* its middleware has onError hooks: keep a failed call for them */
     int ones, ones_wanted; /* a query's: kept by core/query.c */
 };
 
