@@ -19,9 +19,9 @@
 #include "core/sweeper.h"
 #include "core/task.h"
 #include "core/tx.h"
+#include "core/uplink.h"
 #include "pg/migrate.h"
 #include "web/http.h"
-#include "wire/ctl.h"
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,10 +36,9 @@
 struct worker {
     struct host h;
     uv_loop_t loop;
-    uv_pipe_t ctl;
+    struct uplink *uplink;
     uv_timer_t tick, beat;
     uv_signal_t term, interrupt;
-    struct buf in; /* bytes of the supervisor, not yet a whole frame */
     struct reload *reload;
     char *sql_dir;
     bool started, ready, fatal, closing, echo_sent;
@@ -49,40 +48,13 @@ struct worker {
     uint64_t ticked_ms;
 };
 
-/* --- to the supervisor --- */
-
-struct out {
-    uv_write_t req;
-    struct buf bytes;
-};
-
-static void on_written(uv_write_t *req, int status) {
-    struct out *o = req->data;
-    buf_free(&o->bytes);
-    free(o);
-}
-
-static void tell(struct worker *w, enum ctl_type type, uint32_t number, const void *p, size_t n) {
-    struct out *o = xcalloc(1, sizeof *o);
-    ctl_put(&o->bytes, type, number, p, n);
-    o->req.data = o;
-    uv_buf_t b = uv_buf_init(o->bytes.p, (unsigned)o->bytes.len);
-    int sent = uv_try_write((uv_stream_t *)&w->ctl, &b, 1); /* mostly all: also when we end now */
-    if (sent > 0)
-        b = uv_buf_init(b.base + sent, (unsigned)(b.len - (size_t)sent));
-    if (!b.len)
-        on_written(&o->req, 0);
-    else if (uv_write(&o->req, (uv_stream_t *)&w->ctl, &b, 1, on_written))
-        on_written(&o->req, 0);
-}
-
 static void stop(struct worker *w);
 
 static void fatal(struct worker *w, const char *message) {
     if (w->fatal)
         return;
     w->fatal = true; /* logged by the supervisor, once for all workers */
-    tell(w, CTL_FATAL, 0, message, strlen(message));
+    uplink_tell(w->uplink, CTL_FATAL, 0, message, strlen(message));
     stop(w);
 }
 
@@ -135,6 +107,7 @@ static void close_all(void *arg) {
     gateway_delete(h->gateway);
     intake_delete(h->intake);
     http_delete(h->http);
+    uplink_close(w->uplink);
     uv_walk(&w->loop, on_close_walk, w);
 }
 
@@ -238,7 +211,7 @@ static void on_serving(void *arg) {
     if (!w->ready)
         log_info("worker ready", LOG_S("version", g->version), LOG_I("operations", g->n_ops));
     w->ready = true;
-    tell(w, CTL_LIVE, g->number, NULL, 0);
+    uplink_tell(w->uplink, CTL_LIVE, g->number, NULL, 0);
 }
 
 static void on_queues_ready(const struct err *err, void *arg) {
@@ -357,9 +330,9 @@ static void on_built(uint32_t number, const struct gen *g, const struct err *err
         err = &own;
     if (!err) {
         gen_describe(g, &text);
-        tell(w, CTL_PREPARED, number, text.p, text.len);
+        uplink_tell(w->uplink, CTL_PREPARED, number, text.p, text.len);
     } else {
-        tell(w, CTL_REFUSED, number, err->msg, strlen(err->msg));
+        uplink_tell(w->uplink, CTL_REFUSED, number, err->msg, strlen(err->msg));
     }
     buf_free(&text);
 }
@@ -388,7 +361,10 @@ static void go_live(struct worker *w, const struct ctl_frame *f) {
     }
 }
 
-static void on_frame(struct worker *w, const struct ctl_frame *f) {
+static void on_frame(const struct ctl_frame *f, void *arg) {
+    struct worker *w = arg;
+    if (w->closing)
+        return;
     switch (f->type) {
     case CTL_PREPARE:
         reload_prepare(w->reload, f->number, f->payload, f->len);
@@ -407,36 +383,14 @@ static void on_frame(struct worker *w, const struct ctl_frame *f) {
     }
 }
 
-static void take_frames(struct worker *w) {
-    struct ctl_frame f;
-    size_t used;
-    int got = 0;
-    while (!w->closing && (got = ctl_take(&w->in, &f, &used)) == 1) {
-        on_frame(w, &f);
-        memmove(w->in.p, w->in.p + used, w->in.len - used);
-        w->in.len -= used;
-    }
-    if (got < 0) {
-        log_error("the supervisor's stream is broken");
-        fatal(w, "its stream is broken");
-    }
+static void on_broken(void *arg) {
+    log_error("the supervisor's stream is broken");
+    fatal(arg, "its stream is broken");
 }
 
-static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *b) {
-    struct worker *w = handle->data;
-    buf_reserve(&w->in, 65536);
-    *b = uv_buf_init(w->in.p + w->in.len, (unsigned)(w->in.cap - w->in.len - 1));
-}
-
-static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *b) {
-    struct worker *w = s->data;
-    if (n < 0) { /* the supervisor is gone: finish what is in hand and go too */
-        uv_read_stop(s);
-        drain(w);
-        return;
-    }
-    w->in.len += (size_t)n;
-    take_frames(w);
+/* Finish what is in hand, and go too. */
+static void on_supervisor_gone(void *arg) {
+    drain(arg);
 }
 
 /* --- the process --- */
@@ -473,7 +427,8 @@ static void on_tick(uv_timer_t *timer) {
 }
 
 static void on_beat(uv_timer_t *timer) {
-    tell(timer->data, CTL_BEAT, 0, NULL, 0);
+    struct worker *w = timer->data;
+    uplink_tell(w->uplink, CTL_BEAT, 0, NULL, 0);
 }
 
 static void start_timer(struct worker *w, uv_timer_t *timer, uv_timer_cb cb, uint64_t ms) {
@@ -488,26 +443,17 @@ static void start_signal(struct worker *w, uv_signal_t *s, int number) {
     uv_signal_start(s, on_signal, number);
 }
 
-static int open_ctl(struct worker *w) {
-    uv_pipe_init(&w->loop, &w->ctl, 0);
-    w->ctl.data = w;
-    if (uv_pipe_open(&w->ctl, CTL_FD)) {
-        log_error("a worker is started by `rbf run` or `rbf dev`, not by hand");
-        return -1;
-    }
-    return uv_read_start((uv_stream_t *)&w->ctl, on_alloc, on_read);
-}
-
 static void free_worker(struct worker *w) {
     reload_delete(w->reload);
     lanes_delete(&w->h);
     if (w->h.gen)
         gen_unref(w->h.gen);
-    buf_free(&w->in);
+    uplink_delete(w->uplink);
     free(w->sql_dir);
 }
 
 int worker_main(struct config *cfg, const char *share_dir) {
+    static const struct uplink_events events = {on_frame, on_broken, on_supervisor_gone};
     struct worker w = {.h = {.cfg = cfg}, .ticked_ms = clock_mono_ms()};
     char *lua_dir = xasprintf("%s/lua", share_dir);
     w.sql_dir = xasprintf("%s/sql", share_dir);
@@ -516,7 +462,8 @@ int worker_main(struct config *cfg, const char *share_dir) {
     list_init(&w.h.runs);
     list_init(&w.h.txs);
     uv_loop_init(&w.loop);
-    if (open_ctl(&w))
+    w.uplink = uplink_open(&w.loop, CTL_FD, &events, &w);
+    if (!w.uplink)
         return 1;
     signal(SIGPIPE, SIG_IGN);
     gen_limit(cfg->watchdog_ms, (size_t)cfg->memory_limit_mb << 20);
