@@ -15,12 +15,12 @@
 #include "core/purge.h"
 #include "core/reload.h"
 #include "core/run.h"
+#include "core/servers.h"
 #include "core/settings.h"
 #include "core/sweeper.h"
 #include "core/task.h"
 #include "core/tx.h"
 #include "core/uplink.h"
-#include "pg/migrate.h"
 #include "web/http.h"
 #include <signal.h>
 #include <stdlib.h>
@@ -31,7 +31,6 @@
 #define BEAT_MS 1000
 #define RENEW_PAUSE_MS 2000 /* doubled for a state that is spent soon again, but works */
 #define RENEW_PAUSE_MAX_MS 300000
-#define CONNECT_TIMEOUT_MS 5000
 
 struct worker {
     struct host h;
@@ -39,8 +38,8 @@ struct worker {
     struct uplink *uplink;
     uv_timer_t tick, beat;
     uv_signal_t term, interrupt;
+    struct servers *servers;
     struct reload *reload;
-    char *sql_dir;
     bool started, ready, fatal, closing, echo_sent;
     uint64_t drain_deadline_ms;
     bool renewing; /* a spent state is being made anew */
@@ -86,7 +85,9 @@ static void close_all(void *arg) {
     struct host *h = &w->h;
     if (w->started)
         log_stopped(h);
-    if (h->n_tasks) /* out of time: tasks hold timers and connections; nothing of theirs is acked */
+    /* Out of time: tasks hold timers and connections; nothing of theirs is acked. Or a server does
+     * not answer, and nothing has begun. */
+    if (h->n_tasks || !servers_close(w->servers))
         _exit(w->fatal ? 1 : 0);
     if (h->intake) {
         intake_close(h->intake);
@@ -243,38 +244,22 @@ static int need(const char *value, const char *variable, const char *flag, struc
         variable, flag);
 }
 
-static int connect_servers(struct worker *w, struct err *err) {
-    struct host *h = &w->h;
-    struct config *c = h->cfg;
-    struct buf name = {0};
-    if (need(c->database_url, "DATABASE_URL", "--database-url", err) ||
-        need(c->nats_url, "NATS_URL", "--nats-url", err) ||
-        migrate_check(c->database_url, w->sql_dir, err))
-        return -1;
-    buf_printf(&name, "rbf %s %d", c->namespace_, (int)getpid());
-    struct bus_options o = bus_options_of(c);
-    o.name = name.p;
-    o.connect_timeout_ms = CONNECT_TIMEOUT_MS;
-    o.on_change = on_bus_change;
-    o.on_closed = on_bus_closed;
-    o.arg = w;
-    h->bus = bus_new(&w->loop, &o, err);
-    buf_free(&name);
-    if (!h->bus)
-        return -1;
-    h->cache = cache_new(h, err);
-    if (!h->cache)
-        return -1;
-    h->pool = pgpool_new(&w->loop, c->database_url, (int)c->connections);
-    pgpool_on_change(h->pool, on_pool_change, w);
-    return 0;
+static int connect_cache(struct worker *w, struct bus *bus, struct err *err) {
+    w->h.bus = bus;
+    w->h.cache = cache_new(&w->h, err);
+    return w->h.cache ? 0 : -1;
 }
 
-static int start(struct worker *w, struct err *err) {
+static void on_servers(struct bus *bus, const struct err *failed, void *arg) {
+    struct worker *w = arg;
     struct host *h = &w->h;
-    if (config_from_main_lua(h->cfg, h->gen->options, strlen(h->gen->options), err) ||
-        connect_servers(w, err))
-        return -1;
+    struct err err;
+    if (!bus || connect_cache(w, bus, &err)) {
+        fatal(w, bus ? err.msg : failed->msg);
+        return;
+    }
+    h->pool = pgpool_new(&w->loop, h->cfg->database_url, (int)h->cfg->connections);
+    pgpool_on_change(h->pool, on_pool_change, w);
     h->outbox = outbox_new(h);
     h->alone = alone_new(h);
     h->sweeper = sweeper_new(h);
@@ -284,6 +269,16 @@ static int start(struct worker *w, struct err *err) {
     h->gateway = gateway_new(h);
     h->intake = intake_new(h);
     intake_apply(h->intake, on_queues_ready, w);
+}
+
+static int start(struct worker *w, struct err *err) {
+    struct host *h = &w->h;
+    struct config *c = h->cfg;
+    if (config_from_main_lua(c, h->gen->options, strlen(h->gen->options), err) ||
+        need(c->database_url, "DATABASE_URL", "--database-url", err) ||
+        need(c->nats_url, "NATS_URL", "--nats-url", err))
+        return -1;
+    servers_take(w->servers, c, on_servers, w);
     return 0;
 }
 
@@ -368,6 +363,8 @@ static void on_frame(const struct ctl_frame *f, void *arg) {
     switch (f->type) {
     case CTL_PREPARE:
         reload_prepare(w->reload, f->number, f->payload, f->len);
+        if (!w->h.gen)
+            servers_begin(w->servers, w->h.cfg);
         return;
     case CTL_COMMIT:
         go_live(w, f);
@@ -449,14 +446,23 @@ static void free_worker(struct worker *w) {
     if (w->h.gen)
         gen_unref(w->h.gen);
     uplink_delete(w->uplink);
-    free(w->sql_dir);
+    servers_delete(w->servers);
+}
+
+/* Borrows share_dir for the call. */
+static void make_parts(struct worker *w, const char *share_dir) {
+    const struct bus_options bus = {
+        .on_change = on_bus_change, .on_closed = on_bus_closed, .arg = w};
+    char *lua_dir = xasprintf("%s/lua", share_dir), *sql_dir = xasprintf("%s/sql", share_dir);
+    w->reload = reload_new(&w->loop, lua_dir, on_built, w);
+    w->servers = servers_new(&w->loop, sql_dir, &bus);
+    free(lua_dir);
+    free(sql_dir);
 }
 
 int worker_main(struct config *cfg, const char *share_dir) {
     static const struct uplink_events events = {on_frame, on_broken, on_supervisor_gone};
     struct worker w = {.h = {.cfg = cfg}, .ticked_ms = clock_mono_ms()};
-    char *lua_dir = xasprintf("%s/lua", share_dir);
-    w.sql_dir = xasprintf("%s/sql", share_dir);
     w.h.loop = &w.loop;
     list_init(&w.h.tasks);
     list_init(&w.h.runs);
@@ -467,8 +473,7 @@ int worker_main(struct config *cfg, const char *share_dir) {
         return 1;
     signal(SIGPIPE, SIG_IGN);
     gen_limit(cfg->watchdog_ms, (size_t)cfg->memory_limit_mb << 20);
-    w.reload = reload_new(&w.loop, lua_dir, on_built, &w);
-    free(lua_dir);
+    make_parts(&w, share_dir);
     start_timer(&w, &w.tick, on_tick, TICK_MS);
     start_timer(&w, &w.beat, on_beat, BEAT_MS);
     start_signal(&w, &w.term, SIGTERM);
