@@ -441,10 +441,11 @@ static void start_signal(struct worker *w, uv_signal_t *s, int number) {
 }
 
 static void free_worker(struct worker *w) {
+    if (w->h.gen)
+        gen_bury(w->h.gen, NULL, NULL);
+    gen_unref(w->h.gen);
     reload_delete(w->reload);
     lanes_delete(&w->h);
-    if (w->h.gen)
-        gen_unref(w->h.gen);
     uplink_delete(w->uplink);
     servers_delete(w->servers);
 }
