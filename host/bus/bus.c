@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "bus/bus_private.h"
+#include "bus/bus_tls.h"
 #include <string.h>
 
 /* What comes in */
@@ -159,6 +160,7 @@ void bus_open(uv_loop_t *loop, const struct bus_options *o, bus_open_cb cb, void
     struct opening *p = xcalloc(1, sizeof *p);
     *p = (struct opening){.b = create(loop, o), .o = *o, .cb = cb, .arg = arg};
     p->work.data = p;
+    bus_tls_prepare();
     uv_queue_work(loop, &p->work, connect_there, on_connected);
 }
 

@@ -126,7 +126,6 @@ static void begin(struct servers *s, const struct config *c) {
     a->name = xasprintf("rbf %s %d", c->namespace_, (int)getpid());
     a->work.data = a;
     s->under_way += 2;
-    uv_queue_work(s->loop, &a->work, look, on_looked);
     struct bus_options o = s->bus;
     o.url = a->texts[NATS];
     o.ca_file = a->texts[NATS_CA];
@@ -135,7 +134,8 @@ static void begin(struct servers *s, const struct config *c) {
     o.creds_file = a->texts[NATS_CREDS];
     o.name = a->name;
     o.connect_timeout_ms = CONNECT_TIMEOUT_MS;
-    bus_open(s->loop, &o, on_dialled, a);
+    bus_open(s->loop, &o, on_dialled, a); /* first: see bus.h */
+    uv_queue_work(s->loop, &a->work, look, on_looked);
 }
 
 static void forget(struct servers *s) {
