@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "bus/bus_private.h"
+#include "bus/bus_tls.h"
 #include <string.h>
 
 /* What comes in */
@@ -102,7 +103,7 @@ static int open_handles(struct bus *b, struct err *err) {
     return 0;
 }
 
-struct bus *bus_new(uv_loop_t *loop, const struct bus_options *o, struct err *err) {
+static struct bus *create(uv_loop_t *loop, const struct bus_options *o) {
     struct bus *b = xcalloc(1, sizeof *b);
     b->loop = loop;
     b->on_change = o->on_change;
@@ -113,13 +114,54 @@ struct bus *bus_new(uv_loop_t *loop, const struct bus_options *o, struct err *er
     list_init(&b->subs);
     const struct bus_adapter_owner owner = {on_read, on_link, on_link_closed, b};
     b->link = bus_adapter_new(loop, &owner);
-    if (bus_connect(b, o, err) < 0 || open_handles(b, err) < 0) {
+    return b;
+}
+
+/* b, connected or not; NULL when it is of no use. */
+static struct bus *take_up(struct bus *b, bool connected, struct err *err) {
+    if (!connected || open_handles(b, err) < 0) {
         close_connection(b);
         free(b);
         return NULL;
     }
     b->up = true;
     return b;
+}
+
+struct bus *bus_new(uv_loop_t *loop, const struct bus_options *o, struct err *err) {
+    struct bus *b = create(loop, o);
+    return take_up(b, bus_connect(b, o, err) == 0, err);
+}
+
+/* One on its way; its thread is told by libnats what another one is told of a reconnect. */
+struct opening {
+    uv_work_t work;
+    struct bus *b;
+    struct bus_options o;
+    bool connected;
+    struct err err;
+    bus_open_cb cb;
+    void *arg;
+};
+
+static void connect_there(uv_work_t *work) { /* on a thread of the pool */
+    struct opening *p = work->data;
+    p->connected = bus_connect(p->b, &p->o, &p->err) == 0;
+}
+
+static void on_connected(uv_work_t *work, int status) {
+    struct opening *p = work->data;
+    struct bus *b = take_up(p->b, p->connected, &p->err);
+    p->cb(b, b ? NULL : &p->err, p->arg);
+    free(p);
+}
+
+void bus_open(uv_loop_t *loop, const struct bus_options *o, bus_open_cb cb, void *arg) {
+    struct opening *p = xcalloc(1, sizeof *p);
+    *p = (struct opening){.b = create(loop, o), .o = *o, .cb = cb, .arg = arg};
+    p->work.data = p;
+    bus_tls_prepare();
+    uv_queue_work(loop, &p->work, connect_there, on_connected);
 }
 
 void bus_delete(struct bus *b) {

@@ -47,6 +47,11 @@ struct bus_options bus_options_of(const struct config *c);
 /* Connects (blocking, before the loop runs) and takes its inbox. NULL with err: the server's URL
  * without its secrets, what happened, what to do. */
 struct bus *bus_new(uv_loop_t *loop, const struct bus_options *o, struct err *err) NODISCARD;
+/* The same without blocking: on a thread of the loop's pool, and cb from the loop. bus is the
+ * callee's; NULL with err. Comes before other threads make TLS connections. What o points to is
+ * borrowed until cb. */
+typedef void (*bus_open_cb)(struct bus *bus, const struct err *err, void *arg);
+void bus_open(uv_loop_t *loop, const struct bus_options *o, bus_open_cb cb, void *arg);
 bool bus_up(const struct bus *b);
 const char *bus_inbox(const struct bus *b); /* prefix of the own inbox, without the token */
 size_t bus_max_payload(const struct bus *b);

@@ -8,6 +8,7 @@
 #include <openssl/x509v3.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -190,9 +191,13 @@ static void install(void) {
         abort(); /* out of memory */
 }
 
-void bus_tls_begin(int timeout_ms) {
+void bus_tls_prepare(void) {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, install);
+}
+
+void bus_tls_begin(int timeout_ms) {
+    bus_tls_prepare();
     atomic_store(&limit_ms, timeout_ms);
     failure = (struct bus_tls_failure){0};
     connecting = true;
@@ -224,14 +229,16 @@ static int check_pem(int ok, const char *path, const char *what, struct err *err
 
 /* Both halves that libnats looks for; it would only say "Error". */
 static int check_creds(const char *path, struct err *err) {
-    static char text[65536]; /* once, before the loop runs */
+    enum { MOST = 65536 };
+    char *text = xcalloc(1, MOST);
     FILE *f = fopen(path, "r");
-    size_t n = f ? fread(text, 1, sizeof text - 1, f) : 0;
+    size_t n = f ? fread(text, 1, MOST - 1, f) : 0;
     if (f)
         fclose(f);
     text[n] = '\0';
     bool good = strstr(text, "BEGIN NATS USER JWT") && strstr(text, "BEGIN USER NKEY SEED");
-    OPENSSL_cleanse(text, sizeof text);
+    OPENSSL_cleanse(text, MOST);
+    free(text);
     if (good)
         return 0;
     return err_set(err, ERR_CONFIG,

@@ -19,6 +19,9 @@ bool bus_tls_wanted(const struct bus_options *o);
 int bus_tls_check(const struct bus_options *o, struct err *err) NODISCARD;
 natsStatus bus_tls_options(natsOptions *opts, const struct bus_options *o);
 
+/* So that another thread may make TLS connections of its own while one is made here. Any number of
+ * times; before that thread begins. */
+void bus_tls_prepare(void);
 /* Around a blocking connect: what it makes in this thread is libnats's. timeout_ms holds for each
  * step of every handshake from then on. */
 void bus_tls_begin(int timeout_ms);

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <uthash.h>
 
 /* One group for everybody: where "users.get.me" and "users.get.$id" both match, or two hosts know
  * different paths, the server still gives a message to one subscription of the group only. */
@@ -22,19 +23,19 @@
 #define TOO_MANY "too many requests wait; ask again later"
 
 struct pattern {
-    struct list node; /* in gateway.patterns; as long as the bus lives */
-    struct bus_sub *sub;
-    bool live; /* of the live generation */
+    struct bus_sub *sub; /* with the pattern's subject, by which it is found */
+    bool live;           /* of the live generation */
+    UT_hash_handle hh;
 };
 
 struct gateway {
     struct host *h;
-    struct list patterns;
-    struct list waiting; /* struct request.node: queries without a slot */
-    struct list storing; /* likewise: mutations on their way into their stream */
-    int running;         /* queries that are tasks */
-    int in_hand;         /* those, the waiting ones, and mutations on their way into their stream */
-    uint64_t count;      /* of all requests, for names */
+    struct pattern *patterns; /* hash; they live as long as the bus */
+    struct list waiting;      /* struct request.node: queries without a slot */
+    struct list storing;      /* likewise: mutations on their way into their stream */
+    int running;              /* queries that are tasks */
+    int in_hand;    /* those, the waiting ones, and mutations on their way into their stream */
+    uint64_t count; /* of all requests, for names */
     uint64_t dropped_logged_ms;
     bool ticking, draining, quiet;
     void (*cb)(void *arg);
@@ -299,22 +300,22 @@ static char *pattern_of(const struct host *h, const struct gen_op *op) {
 
 static void subscribe(struct gateway *g, const char *subject) {
     struct err err;
-    list_each(&g->patterns, it) {
-        struct pattern *p = container_of(it, struct pattern, node);
-        if (!strcmp(bus_sub_subject(p->sub), subject)) {
-            p->live = true;
-            return;
-        }
+    struct pattern *p;
+    HASH_FIND_STR(g->patterns, subject, p);
+    if (p) {
+        p->live = true;
+        return;
     }
     struct bus_sub *sub = bus_sub_new(g->h->bus, subject, GROUP, on_request, g, &err);
     if (!sub) {
         log_error("an operation has no plain requests", LOG_S("error", err.msg));
         return;
     }
-    struct pattern *p = xcalloc(1, sizeof *p);
+    p = xcalloc(1, sizeof *p);
     p->sub = sub;
     p->live = true;
-    list_push(&g->patterns, &p->node);
+    const char *key = bus_sub_subject(sub);
+    HASH_ADD_KEYPTR(hh, g->patterns, key, strlen(key), p);
 }
 
 static void on_known(const struct bus_msg *m, const struct err *err, void *arg) {
@@ -328,7 +329,8 @@ static void on_known(const struct bus_msg *m, const struct err *err, void *arg) 
 void gateway_apply(struct gateway *g, void (*cb)(void *arg), void *arg) {
     const struct gen *gen = g->h->gen;
     struct err err;
-    list_each(&g->patterns, it) container_of(it, struct pattern, node)->live = false;
+    for (struct pattern *p = g->patterns; p; p = p->hh.next)
+        p->live = false;
     for (int i = 0; i < gen->n_ops && !g->draining; i++) {
         if (!intake_serves(g->h, gen->ops[i].queue_name))
             continue;
@@ -336,10 +338,8 @@ void gateway_apply(struct gateway *g, void (*cb)(void *arg), void *arg) {
         subscribe(g, subject);
         free(subject);
     }
-    list_each(&g->patterns, it) {
-        struct pattern *p = container_of(it, struct pattern, node);
+    for (struct pattern *p = g->patterns; p; p = p->hh.next)
         bus_sub_switch(p->sub, p->live);
-    }
     g->cb = cb;
     g->arg = arg;
     if (!bus_echo(g->h->bus, STORE_TIMEOUT_MS, on_known, g, &err))
@@ -356,7 +356,8 @@ static void on_quiet(const struct bus_msg *m, const struct err *err, void *arg) 
 void gateway_drain(struct gateway *g) {
     struct err err;
     g->draining = true;
-    list_each(&g->patterns, it) bus_sub_switch(container_of(it, struct pattern, node)->sub, false);
+    for (struct pattern *p = g->patterns; p; p = p->hh.next)
+        bus_sub_switch(p->sub, false);
     if (!bus_echo(g->h->bus, GATEWAY_WAIT_MS, on_quiet, g, &err))
         g->quiet = true;
 }
@@ -376,7 +377,6 @@ void gateway_give_up(struct gateway *g) {
 struct gateway *gateway_new(struct host *h) {
     struct gateway *g = xcalloc(1, sizeof *g);
     g->h = h;
-    list_init(&g->patterns);
     list_init(&g->waiting);
     list_init(&g->storing);
     return g;
@@ -394,10 +394,13 @@ void gateway_close(struct gateway *g) {
 
 void gateway_delete(struct gateway *g) {
     struct list *node;
+    struct pattern *p, *next;
     if (!g)
         return;
-    while ((node = list_pop(&g->patterns)))
-        free(container_of(node, struct pattern, node));
+    HASH_ITER(hh, g->patterns, p, next) {
+        HASH_DEL(g->patterns, p);
+        free(p);
+    }
     while ((node = list_pop(&g->waiting)))
         request_free(container_of(node, struct request, node));
     free(g);

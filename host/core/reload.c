@@ -35,6 +35,29 @@ struct reload *reload_new(uv_loop_t *loop, const char *lua_dir, reload_cb cb, vo
     return r;
 }
 
+/* A generation that no task runs on any more: its state is closed off the request path, too. */
+struct burial {
+    uv_work_t work;
+    struct gen *gen;
+};
+
+static void dig(uv_work_t *work) { /* on a thread of the pool */
+    struct burial *b = work->data;
+    gen_delete(b->gen);
+}
+
+static void on_dug(uv_work_t *work, int status) {
+    free(work->data);
+}
+
+static void bury(struct gen *g, void *arg) {
+    struct reload *r = arg;
+    struct burial *b = xcalloc(1, sizeof *b);
+    b->gen = g;
+    b->work.data = b;
+    uv_queue_work(r->loop, &b->work, dig, on_dug);
+}
+
 static void build(uv_work_t *work) { /* on a thread of the pool */
     struct build *b = work->data;
     struct tree *tree = tree_unpack(b->packed, b->n, &b->err);
@@ -51,6 +74,8 @@ static void on_built(uv_work_t *work, int status) {
         r->building = NULL;
         reload_drop(r);
         r->kept = b->gen;
+        if (r->kept)
+            gen_bury(r->kept, bury, r);
         buf_reset(&r->packed);
         buf_put(&r->packed, b->packed, b->n);
         r->cb(b->number, b->gen, b->gen ? NULL : &b->err, r->arg);
@@ -104,6 +129,8 @@ void reload_drop(struct reload *r) {
 void reload_delete(struct reload *r) {
     if (!r)
         return;
+    if (r->kept)
+        gen_bury(r->kept, NULL, NULL);
     reload_drop(r);
     if (r->building)
         r->building->r = NULL;

@@ -14,7 +14,8 @@ struct reload *reload_new(uv_loop_t *loop, const char *lua_dir, reload_cb cb, vo
 /* Builds the packed tree's generation; cb comes later. One at a time: a new one replaces what was
  * kept. */
 void reload_prepare(struct reload *r, uint32_t number, const void *packed, size_t n);
-/* The kept generation of that number with its reference, or NULL. */
+/* The kept generation of that number with its reference, or NULL. Its state will be closed on a
+ * thread, too: gen_bury(g, NULL, NULL) before the last reference goes after the loop has ended. */
 struct gen *reload_take(struct reload *r, uint32_t number) NODISCARD;
 /* Builds the generation that was taken last once more; cb as for reload_prepare. False: another
  * is being built, or waits to go live. */

@@ -15,13 +15,13 @@
 #include "core/purge.h"
 #include "core/reload.h"
 #include "core/run.h"
+#include "core/servers.h"
 #include "core/settings.h"
 #include "core/sweeper.h"
 #include "core/task.h"
 #include "core/tx.h"
-#include "pg/migrate.h"
+#include "core/uplink.h"
 #include "web/http.h"
-#include "wire/ctl.h"
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,17 +31,15 @@
 #define BEAT_MS 1000
 #define RENEW_PAUSE_MS 2000 /* doubled for a state that is spent soon again, but works */
 #define RENEW_PAUSE_MAX_MS 300000
-#define CONNECT_TIMEOUT_MS 5000
 
 struct worker {
     struct host h;
     uv_loop_t loop;
-    uv_pipe_t ctl;
+    struct uplink *uplink;
     uv_timer_t tick, beat;
     uv_signal_t term, interrupt;
-    struct buf in; /* bytes of the supervisor, not yet a whole frame */
+    struct servers *servers;
     struct reload *reload;
-    char *sql_dir;
     bool started, ready, fatal, closing, echo_sent;
     uint64_t drain_deadline_ms;
     bool renewing; /* a spent state is being made anew */
@@ -49,40 +47,13 @@ struct worker {
     uint64_t ticked_ms;
 };
 
-/* --- to the supervisor --- */
-
-struct out {
-    uv_write_t req;
-    struct buf bytes;
-};
-
-static void on_written(uv_write_t *req, int status) {
-    struct out *o = req->data;
-    buf_free(&o->bytes);
-    free(o);
-}
-
-static void tell(struct worker *w, enum ctl_type type, uint32_t number, const void *p, size_t n) {
-    struct out *o = xcalloc(1, sizeof *o);
-    ctl_put(&o->bytes, type, number, p, n);
-    o->req.data = o;
-    uv_buf_t b = uv_buf_init(o->bytes.p, (unsigned)o->bytes.len);
-    int sent = uv_try_write((uv_stream_t *)&w->ctl, &b, 1); /* mostly all: also when we end now */
-    if (sent > 0)
-        b = uv_buf_init(b.base + sent, (unsigned)(b.len - (size_t)sent));
-    if (!b.len)
-        on_written(&o->req, 0);
-    else if (uv_write(&o->req, (uv_stream_t *)&w->ctl, &b, 1, on_written))
-        on_written(&o->req, 0);
-}
-
 static void stop(struct worker *w);
 
 static void fatal(struct worker *w, const char *message) {
     if (w->fatal)
         return;
     w->fatal = true; /* logged by the supervisor, once for all workers */
-    tell(w, CTL_FATAL, 0, message, strlen(message));
+    uplink_tell(w->uplink, CTL_FATAL, 0, message, strlen(message));
     stop(w);
 }
 
@@ -114,7 +85,9 @@ static void close_all(void *arg) {
     struct host *h = &w->h;
     if (w->started)
         log_stopped(h);
-    if (h->n_tasks) /* out of time: tasks hold timers and connections; nothing of theirs is acked */
+    /* Out of time: tasks hold timers and connections; nothing of theirs is acked. Or a server does
+     * not answer, and nothing has begun. */
+    if (h->n_tasks || !servers_close(w->servers))
         _exit(w->fatal ? 1 : 0);
     if (h->intake) {
         intake_close(h->intake);
@@ -135,6 +108,7 @@ static void close_all(void *arg) {
     gateway_delete(h->gateway);
     intake_delete(h->intake);
     http_delete(h->http);
+    uplink_close(w->uplink);
     uv_walk(&w->loop, on_close_walk, w);
 }
 
@@ -238,7 +212,7 @@ static void on_serving(void *arg) {
     if (!w->ready)
         log_info("worker ready", LOG_S("version", g->version), LOG_I("operations", g->n_ops));
     w->ready = true;
-    tell(w, CTL_LIVE, g->number, NULL, 0);
+    uplink_tell(w->uplink, CTL_LIVE, g->number, NULL, 0);
 }
 
 static void on_queues_ready(const struct err *err, void *arg) {
@@ -270,38 +244,22 @@ static int need(const char *value, const char *variable, const char *flag, struc
         variable, flag);
 }
 
-static int connect_servers(struct worker *w, struct err *err) {
-    struct host *h = &w->h;
-    struct config *c = h->cfg;
-    struct buf name = {0};
-    if (need(c->database_url, "DATABASE_URL", "--database-url", err) ||
-        need(c->nats_url, "NATS_URL", "--nats-url", err) ||
-        migrate_check(c->database_url, w->sql_dir, err))
-        return -1;
-    buf_printf(&name, "rbf %s %d", c->namespace_, (int)getpid());
-    struct bus_options o = bus_options_of(c);
-    o.name = name.p;
-    o.connect_timeout_ms = CONNECT_TIMEOUT_MS;
-    o.on_change = on_bus_change;
-    o.on_closed = on_bus_closed;
-    o.arg = w;
-    h->bus = bus_new(&w->loop, &o, err);
-    buf_free(&name);
-    if (!h->bus)
-        return -1;
-    h->cache = cache_new(h, err);
-    if (!h->cache)
-        return -1;
-    h->pool = pgpool_new(&w->loop, c->database_url, (int)c->connections);
-    pgpool_on_change(h->pool, on_pool_change, w);
-    return 0;
+static int connect_cache(struct worker *w, struct bus *bus, struct err *err) {
+    w->h.bus = bus;
+    w->h.cache = cache_new(&w->h, err);
+    return w->h.cache ? 0 : -1;
 }
 
-static int start(struct worker *w, struct err *err) {
+static void on_servers(struct bus *bus, const struct err *failed, void *arg) {
+    struct worker *w = arg;
     struct host *h = &w->h;
-    if (config_from_main_lua(h->cfg, h->gen->options, strlen(h->gen->options), err) ||
-        connect_servers(w, err))
-        return -1;
+    struct err err;
+    if (!bus || connect_cache(w, bus, &err)) {
+        fatal(w, bus ? err.msg : failed->msg);
+        return;
+    }
+    h->pool = pgpool_new(&w->loop, h->cfg->database_url, (int)h->cfg->connections);
+    pgpool_on_change(h->pool, on_pool_change, w);
     h->outbox = outbox_new(h);
     h->alone = alone_new(h);
     h->sweeper = sweeper_new(h);
@@ -311,6 +269,16 @@ static int start(struct worker *w, struct err *err) {
     h->gateway = gateway_new(h);
     h->intake = intake_new(h);
     intake_apply(h->intake, on_queues_ready, w);
+}
+
+static int start(struct worker *w, struct err *err) {
+    struct host *h = &w->h;
+    struct config *c = h->cfg;
+    if (config_from_main_lua(c, h->gen->options, strlen(h->gen->options), err) ||
+        need(c->database_url, "DATABASE_URL", "--database-url", err) ||
+        need(c->nats_url, "NATS_URL", "--nats-url", err))
+        return -1;
+    servers_take(w->servers, c, on_servers, w);
     return 0;
 }
 
@@ -357,9 +325,9 @@ static void on_built(uint32_t number, const struct gen *g, const struct err *err
         err = &own;
     if (!err) {
         gen_describe(g, &text);
-        tell(w, CTL_PREPARED, number, text.p, text.len);
+        uplink_tell(w->uplink, CTL_PREPARED, number, text.p, text.len);
     } else {
-        tell(w, CTL_REFUSED, number, err->msg, strlen(err->msg));
+        uplink_tell(w->uplink, CTL_REFUSED, number, err->msg, strlen(err->msg));
     }
     buf_free(&text);
 }
@@ -388,10 +356,15 @@ static void go_live(struct worker *w, const struct ctl_frame *f) {
     }
 }
 
-static void on_frame(struct worker *w, const struct ctl_frame *f) {
+static void on_frame(const struct ctl_frame *f, void *arg) {
+    struct worker *w = arg;
+    if (w->closing)
+        return;
     switch (f->type) {
     case CTL_PREPARE:
         reload_prepare(w->reload, f->number, f->payload, f->len);
+        if (!w->h.gen)
+            servers_begin(w->servers, w->h.cfg);
         return;
     case CTL_COMMIT:
         go_live(w, f);
@@ -407,36 +380,14 @@ static void on_frame(struct worker *w, const struct ctl_frame *f) {
     }
 }
 
-static void take_frames(struct worker *w) {
-    struct ctl_frame f;
-    size_t used;
-    int got = 0;
-    while (!w->closing && (got = ctl_take(&w->in, &f, &used)) == 1) {
-        on_frame(w, &f);
-        memmove(w->in.p, w->in.p + used, w->in.len - used);
-        w->in.len -= used;
-    }
-    if (got < 0) {
-        log_error("the supervisor's stream is broken");
-        fatal(w, "its stream is broken");
-    }
+static void on_broken(void *arg) {
+    log_error("the supervisor's stream is broken");
+    fatal(arg, "its stream is broken");
 }
 
-static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *b) {
-    struct worker *w = handle->data;
-    buf_reserve(&w->in, 65536);
-    *b = uv_buf_init(w->in.p + w->in.len, (unsigned)(w->in.cap - w->in.len - 1));
-}
-
-static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *b) {
-    struct worker *w = s->data;
-    if (n < 0) { /* the supervisor is gone: finish what is in hand and go too */
-        uv_read_stop(s);
-        drain(w);
-        return;
-    }
-    w->in.len += (size_t)n;
-    take_frames(w);
+/* Finish what is in hand, and go too. */
+static void on_supervisor_gone(void *arg) {
+    drain(arg);
 }
 
 /* --- the process --- */
@@ -473,7 +424,8 @@ static void on_tick(uv_timer_t *timer) {
 }
 
 static void on_beat(uv_timer_t *timer) {
-    tell(timer->data, CTL_BEAT, 0, NULL, 0);
+    struct worker *w = timer->data;
+    uplink_tell(w->uplink, CTL_BEAT, 0, NULL, 0);
 }
 
 static void start_timer(struct worker *w, uv_timer_t *timer, uv_timer_cb cb, uint64_t ms) {
@@ -488,40 +440,41 @@ static void start_signal(struct worker *w, uv_signal_t *s, int number) {
     uv_signal_start(s, on_signal, number);
 }
 
-static int open_ctl(struct worker *w) {
-    uv_pipe_init(&w->loop, &w->ctl, 0);
-    w->ctl.data = w;
-    if (uv_pipe_open(&w->ctl, CTL_FD)) {
-        log_error("a worker is started by `rbf run` or `rbf dev`, not by hand");
-        return -1;
-    }
-    return uv_read_start((uv_stream_t *)&w->ctl, on_alloc, on_read);
-}
-
 static void free_worker(struct worker *w) {
+    if (w->h.gen)
+        gen_bury(w->h.gen, NULL, NULL);
+    gen_unref(w->h.gen);
     reload_delete(w->reload);
     lanes_delete(&w->h);
-    if (w->h.gen)
-        gen_unref(w->h.gen);
-    buf_free(&w->in);
-    free(w->sql_dir);
+    uplink_delete(w->uplink);
+    servers_delete(w->servers);
+}
+
+/* Borrows share_dir for the call. */
+static void make_parts(struct worker *w, const char *share_dir) {
+    const struct bus_options bus = {
+        .on_change = on_bus_change, .on_closed = on_bus_closed, .arg = w};
+    char *lua_dir = xasprintf("%s/lua", share_dir), *sql_dir = xasprintf("%s/sql", share_dir);
+    w->reload = reload_new(&w->loop, lua_dir, on_built, w);
+    w->servers = servers_new(&w->loop, sql_dir, &bus);
+    free(lua_dir);
+    free(sql_dir);
 }
 
 int worker_main(struct config *cfg, const char *share_dir) {
+    static const struct uplink_events events = {on_frame, on_broken, on_supervisor_gone};
     struct worker w = {.h = {.cfg = cfg}, .ticked_ms = clock_mono_ms()};
-    char *lua_dir = xasprintf("%s/lua", share_dir);
-    w.sql_dir = xasprintf("%s/sql", share_dir);
     w.h.loop = &w.loop;
     list_init(&w.h.tasks);
     list_init(&w.h.runs);
     list_init(&w.h.txs);
     uv_loop_init(&w.loop);
-    if (open_ctl(&w))
+    w.uplink = uplink_open(&w.loop, CTL_FD, &events, &w);
+    if (!w.uplink)
         return 1;
     signal(SIGPIPE, SIG_IGN);
     gen_limit(cfg->watchdog_ms, (size_t)cfg->memory_limit_mb << 20);
-    w.reload = reload_new(&w.loop, lua_dir, on_built, &w);
-    free(lua_dir);
+    make_parts(&w, share_dir);
     start_timer(&w, &w.tick, on_tick, TICK_MS);
     start_timer(&w, &w.beat, on_beat, BEAT_MS);
     start_signal(&w, &w.term, SIGTERM);

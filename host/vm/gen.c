@@ -255,9 +255,21 @@ struct gen *gen_ref(struct gen *g) {
     return g;
 }
 
+void gen_bury(struct gen *g, void (*bury)(struct gen *g, void *arg), void *arg) {
+    g->bury = bury;
+    g->bury_arg = arg;
+}
+
 void gen_unref(struct gen *g) {
     if (!g || --g->refs > 0)
         return;
+    if (g->bury)
+        g->bury(g, g->bury_arg);
+    else
+        gen_delete(g);
+}
+
+void gen_delete(struct gen *g) {
     vm_delete(g->vm);
     for (int i = 0; i < g->n_queues; i++)
         free_queue(&g->queues[i]);

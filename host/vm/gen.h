@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* gen - a generation: one lua_State with one version of the whole app loaded in it.
- * gen_load may run on any thread; everything else belongs to the loop thread. Generations are
+/* gen - a generation: one lua_State with one version of the whole app loaded in it. gen_load and
+ * gen_delete may run on any thread; everything else belongs to the loop thread. Generations are
  * counted: each running call holds one reference, the worker one; the state closes with the last.
  */
 #ifndef RBF_GEN_H
@@ -70,6 +70,8 @@ struct gen {
     double load_ms;
     bool spent; /* it ran out of memory, or nearly: to be made anew from the same files */
     int refs;
+    void (*bury)(struct gen *g, void *arg); /* see gen_bury */
+    void *bury_arg;
     struct vm *vm; /* private to vm/ */
 };
 
@@ -86,6 +88,11 @@ struct gen *gen_load(const struct tree *tree, const char *lua_dir, uint32_t numb
 bool gen_starved(const struct gen *g);
 struct gen *gen_ref(struct gen *g);
 void gen_unref(struct gen *g);
+/* Closing the state of a large app takes milliseconds. With bury, whoever gives back the last
+ * reference does not wait for it: bury is called instead, and sees to it that gen_delete is, on any
+ * thread. NULL: as it was. */
+void gen_bury(struct gen *g, void (*bury)(struct gen *g, void *arg), void *arg);
+void gen_delete(struct gen *g); /* nobody refers to it any more */
 /* JSON {"version","ms","operations":[{"type","queue","path","name","file","subject","example"}]}:
  * for the supervisor.
  */

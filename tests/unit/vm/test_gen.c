@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Loading: what is in a generation, and what the user reads when a file cannot be part of one. */
 #include "vmtest.h"
+#include <pthread.h>
 
 #define APP                                                                                        \
     "local rbf = require 'rbf'\n"                                                                  \
@@ -197,6 +198,30 @@ static void long_path(void **state) {
                         "unexpected symbol near '='");
 }
 
+static void note_buried(struct gen *g, void *arg) {
+    struct gen **buried = arg;
+    assert_null(*buried);
+    *buried = g;
+}
+
+static void *delete_there(void *arg) {
+    gen_delete(arg);
+    return NULL;
+}
+
+/* Who gives back the last reference only hands it on; any thread may close the state. */
+static void buried(void **state) {
+    struct gen *g = vmtest_load(vmtest_tree("app.lua", APP, NULL)), *got = NULL;
+    pthread_t thread;
+    gen_bury(g, note_buried, &got);
+    gen_unref(gen_ref(g));
+    assert_null(got);
+    gen_unref(g);
+    assert_ptr_equal(got, g);
+    assert_int_equal(pthread_create(&thread, NULL, delete_there, g), 0);
+    pthread_join(thread, NULL);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(good),          cmocka_unit_test(main_lua),
@@ -204,6 +229,7 @@ int main(void) {
         cmocka_unit_test(error_objects), cmocka_unit_test(duplicates),
         cmocka_unit_test(broken),        cmocka_unit_test(modules),
         cmocka_unit_test(globals),       cmocka_unit_test(long_path),
+        cmocka_unit_test(buried),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
