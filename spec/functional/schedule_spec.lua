@@ -28,12 +28,12 @@ describe("a scheduled task", function()
 
   -- What a machine that others use as well adds is measured beside it: a plain timer, in this process,
   -- that stores the same request when its time has come.
-  local EVERY, TASKS = 137, 24 -- ms; out of step with any interval
+  local ROUNDS, TASKS, EVERY = 3, 24, 137 -- ms; out of step with any interval
 
   --- Lateness (ms) of tasks by runAt and of the plain timer's, in turn, each list sorted; nil when the
   --- first tasks were due before they were set.
-  local function round(name)
-    local at, begin, set = {}, math.floor(proc.epoch_ms()) + 1500, nil
+  local function round(name, ahead)
+    local at, begin, set = {}, math.floor(proc.epoch_ms()) + ahead, nil
     for i = 1, TASKS do at[name .. "task" .. i] = begin + i * EVERY end
     set = stage:start_many("jobs.timer.setAt", TASKS, function(i)
       local id = name .. "task" .. i
@@ -63,17 +63,23 @@ describe("a scheduled task", function()
 
   it("runs within 20 ms of its time on an idle host", function()
     stage:start()
-    round "warm-up"
-    local most = math.ceil(.9 * TASKS)
-    proc.eventually(function() -- a moment in which the machine was busy says nothing of the host
-      local late = round(nats.uuid())
-      if not late then return false end
-      local task, timer = late.task, late.timer
-      host.figures("schedule", "%d tasks ran %d ms after their time (median; p90 %d, last %d); requests by a plain timer "
-        .. "%d (p90 %d)", TASKS, task[TASKS / 2], task[most], task[TASKS], timer[TASKS / 2], timer[most])
-      -- a task's way has twice the steps: it is found, and published, before it is pulled and run
-      return task[most] <= 20 + 2 * math.max(0, timer[most])
-    end, 60000, "a round of tasks, 9 of 10 of them in time")
+    round("warm-up", 1500)
+    local most, over, ahead = math.ceil(.9 * TASKS), {}, 1500
+    while #over < ROUNDS do -- a moment in which the machine was busy says nothing of the host
+      local late = round(nats.uuid(), ahead)
+      if not late then
+        ahead = 2 * ahead
+      else
+        local task, timer = late.task, late.timer
+        host.figures("schedule", "%d tasks ran %d ms after their time (median; p90 %d, last %d); requests by a plain "
+          .. "timer %d (p90 %d)", TASKS, task[TASKS / 2], task[most], task[TASKS], timer[TASKS / 2], timer[most])
+        -- a task's way has twice the steps: it is found, and published, before it is pulled and run
+        over[#over + 1] = task[most] - 2 * math.max(0, timer[most])
+      end
+    end
+    table.sort(over)
+    local median = over[math.ceil(ROUNDS / 2)]
+    assert.truthy(median <= 20, median .. " ms later than the machine made them")
   end)
 
   it("runs at the time runAt was given", function()
