@@ -33,9 +33,9 @@ describe("a scheduled task", function()
   --- Lateness (ms) of tasks by runAt and of the plain timer's, in turn, each list sorted; nil when the
   --- first tasks were due before they were set.
   local function round(name, ahead)
-    local at, begin, set = {}, math.floor(proc.epoch_ms()) + ahead, nil
+    local at, begin = {}, math.floor(proc.epoch_ms()) + ahead
     for i = 1, TASKS do at[name .. "task" .. i] = begin + i * EVERY end
-    set = stage:start_many("jobs.timer.setAt", TASKS, function(i)
+    local set = stage:start_many("jobs.timer.setAt", TASKS, function(i)
       local id = name .. "task" .. i
       return { id = id, at = at[id] }
     end)
