@@ -69,7 +69,7 @@ describe("while a server is away for some seconds", function()
   it("PostgreSQL: no more is pulled than there are free slots, and all of it is done later", function()
     local requests, data, asked, busy = {}, ('"%s"'):format(("x"):rep(20000)), 0, 0
     for i = 1, 50 do requests[i] = stage.client:start { subject = stage:subject("jobs", "run"), data = data } end
-    assert.equal(0, stage.client:wait_all(requests, 20000))
+    assert.equal(0, stage.client:wait_all(requests))
     stage.db:close()
     postgres:stop "INT"
     local before = consumer().delivered
@@ -84,7 +84,7 @@ describe("while a server is away for some seconds", function()
       assert.truthy(now.ack_pending <= IN_HAND, now.ack_pending .. " in hand")
       stage.client:pump(20)
     end)
-    stage.client:pump_until(function() return busy == asked end, 20000)
+    stage.client:pump_until(function() return busy == asked end, 30000)
     assert.equal(asked, busy, "queries that were told 503")
     local delivered = consumer().delivered - before
     assert.truthy(delivered <= IN_HAND, delivered .. " were delivered though none could be done")

@@ -293,7 +293,7 @@ for _, place in ipairs { "in each worker", "in Redis" } do
         await_waiting(7)
         and_told(function() change("1", "new") end)
         stage.db:exec "SELECT pg_advisory_unlock(7)"
-        assert.equal(0, stage.client:wait_all({ slow }, 10000))
+        assert.equal(0, stage.client:wait_all({ slow }))
         assert.equal("one", slow.reply.body)
         assert.equal("new", value "item.1")
         -- and without an invalidation it is kept, so that the above says something

@@ -75,8 +75,8 @@ describe("scheduler:cancel", function()
     local winning = stage:start_many("jobs.cancel", 1, function()
       return cjson.encode { id = "never", hold = 1500 }
     end)
-    assert.equal(0, stage.client:wait_all(failing, 20000))
-    assert.equal(0, stage.client:wait_all(winning, 20000))
+    assert.equal(0, stage.client:wait_all(failing))
+    assert.equal(0, stage.client:wait_all(winning))
     assert.equal(409, failing[1].reply.status)
     -- either it was in time, or it ran again after a conflict, found it due and said so
     stage:settle { "jobs" }

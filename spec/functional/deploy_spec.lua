@@ -106,15 +106,15 @@ describe("a deploy", function()
     stage:write("app.lua", app("jobs = {}", { "jobs.a" }, 3))
     proc.eventually(function() return stage:call("jobs.a").body == 3 end, 10000, "the reload")
     local later = stage:start_many("more.b", 5, function() end)
-    assert.equal(0, stage.client:wait_all({ slow }, 10000)) -- what was in hand ends
+    assert.equal(0, stage.client:wait_all({ slow })) -- what was in hand ends
     assert.equal(200, slow.reply.status)
-    assert.equal(0, stage.client:wait_all(later, 10000, "ack"))
+    assert.equal(0, stage.client:wait_all(later, nil, "ack"))
     assert.equal(200, stage:call("jobs.a").status)
     assert.equal(5, (stage:stored "more"))
     assert.is_nil(later[1].reply)
     assert.equal(2, effects "more.b")
     stage:write("app.lua", app("jobs = {}, more = {}", { "jobs.a", "more.b" }, 4))
-    assert.equal(0, stage.client:wait_all(later, 20000))
+    assert.equal(0, stage.client:wait_all(later))
     for _, one in ipairs(later) do assert.same({ 200, 4 }, { one.reply.status, one.reply.body }) end
     assert.equal(0, stage:count "rbf_dead_letters")
     assert.equal(0, #running:log(function(l) return l.level ~= "info" end), running:tail())

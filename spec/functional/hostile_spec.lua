@@ -206,7 +206,7 @@ describe("one request cannot spoil the next:", function()
 
   it("a coroutine that two of them resume", function()
     local calls = stage:start_many("jobs.shared", 4, function() return nil end)
-    assert.equal(0, stage.client:wait_all(calls, 20000))
+    assert.equal(0, stage.client:wait_all(calls))
     assert.equal("ok", stage:call("jobs.code", { code = "return 'ok'" }).body)
   end)
 

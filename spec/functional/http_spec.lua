@@ -206,7 +206,7 @@ describe("rbf.http", function()
       end
       assert.is_nil(slow.reply)
       call("ask", { url = web.url .. "/release/slow" })
-      assert.equal(0, stage.client:wait_all({ slow }, 10000))
+      assert.equal(0, stage.client:wait_all({ slow }))
       assert.equal("released", slow.reply.body.body)
     end)
 
@@ -214,7 +214,7 @@ describe("rbf.http", function()
       local requests = stage:start_many("jobs.ask", 16, function()
         return { url = web.url .. "/barrier/queries/16" }
       end)
-      assert.equal(0, stage.client:wait_all(requests, 20000))
+      assert.equal(0, stage.client:wait_all(requests))
       for _, request in ipairs(requests) do
         assert.equal("together", request.reply.body.body, request.reply.raw)
       end
@@ -267,7 +267,7 @@ describe("rbf.http", function()
     running:await_log "draining"
     web:release "last"
     assert.equal(0, running:wait())
-    assert.equal(0, stage.client:wait_all({ last }, 10000))
+    assert.equal(0, stage.client:wait_all({ last }))
     assert.equal("released", last.reply.body.body)
   end)
 

@@ -64,7 +64,7 @@ describe("rbf", function()
     local headers = cjson.decode(stage.db:value "SELECT headers FROM rbf_dead_letters")
     assert.equal("[redacted]", headers.AUTHORIZATION)
     assert.equal("yes", headers["X-Kept"])
-    local notice = cjson.decode(stage.client:next(sub, 10000).raw)
+    local notice = cjson.decode(stage.client:next(sub, 30000).raw)
     assert.same({ requestId = "ra", attempts = 1, subject = stage:subject("jobs", "mark"),
       error = { code = "NOT_YET", message = "not yet" } }, notice)
     stage.db:exec "UPDATE rbf_dead_letters SET replayed_at = NULL"
@@ -271,12 +271,12 @@ describe("rbf", function()
     proc.eventually(function() return stage:count "rbf_outbox" == 2 end, 10000, "both waiting")
     for _, request in ipairs { parked, delayed } do
       assert.equal(0, said("cancelled: it will never run", "job:cancel", request.id))
-      assert.equal(0, stage.client:wait_all({ request }, 10000))
+      assert.equal(0, stage.client:wait_all({ request }))
       assert.same({ 499, { code = "ABORTED", message = "it was cancelled" } },
         { request.reply.status, request.reply.body })
       assert.equal(request.id, request.reply.headers["Request-Id"])
       stage.client:send(request) -- for good
-      stage.client:pump_until(function() return request.extra end, 10000)
+      stage.client:pump_until(function() return request.extra end, 30000)
       assert.equal(499, request.extra and request.extra.status)
     end
     stage:settle { "jobs" }

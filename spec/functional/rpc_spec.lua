@@ -460,7 +460,7 @@ describe("a host with plain requests", function()
     stage = host.stage { app = APP }
     local running = stage:start { args = { "--shutdown-timeout", "300ms", "--connections", "1" } }
     -- the list is filled as answers come; two run, three wait for their turn
-    local answers = stage.client:ask_many(many(5, "jobs.slow", { ms = 20000 }), { timeout = 300 })
+    local answers = stage.client:ask_many(many(5, "jobs.slow", { ms = 20000 }), { timeout = 2000 })
     assert.same({}, answers)
     local began = proc.now_ms()
     running.process:kill "TERM"
@@ -468,7 +468,7 @@ describe("a host with plain requests", function()
     assert.truthy(proc.now_ms() - began < 15000)
     stage.client:pump_until(function()
       return #answers == 5
-    end, 5000)
+    end, 30000)
     stage.client:pump(LINGER)
     assert.same({ [503] = 5 }, by_status(answers))
     for _, reply in ipairs(answers) do

@@ -1,6 +1,7 @@
 -- Tasks that run later.
 local host = require "spec.support.host"
 local proc = require "spec.support.proc"
+local nats = require "spec.support.nats"
 
 describe("a scheduled task", function()
   local stage
@@ -25,20 +26,60 @@ describe("a scheduled task", function()
     end, timeout_ms or 10000, "task " .. id .. " to run")
   end
 
-  it("runs within 50 ms of its time on an idle host", function()
-    stage:start()
-    local late = {}
-    for i = 1, 9 do
-      assert.equal(200, stage:call("jobs.timer.set", { id = "t" .. i, ms = 300 }).status)
-      late[i] = await_fired("t" .. i)
-      assert.truthy(late[i] >= -2, ("ran %d ms before its time"):format(-late[i]))
+  -- What a machine that others use as well adds is measured beside it: a plain timer, in this process,
+  -- that stores the same request when its time has come.
+  local ROUNDS, TASKS, EVERY = 3, 24, 137 -- ms; out of step with any interval
+
+  --- Lateness (ms) of tasks by runAt and of the plain timer's, in turn, each list sorted; nil when the
+  --- first tasks were due before they were set.
+  local function round(name, ahead)
+    local at, begin = {}, math.floor(proc.epoch_ms()) + ahead
+    for i = 1, TASKS do at[name .. "task" .. i] = begin + i * EVERY end
+    local set = stage:start_many("jobs.timer.setAt", TASKS, function(i)
+      local id = name .. "task" .. i
+      return { id = id, at = at[id] }
+    end)
+    assert.equal(0, stage.client:wait_all(set, 30000))
+    local in_time = proc.epoch_ms() < begin
+    for i = 1, TASKS do
+      local id = name .. "timer" .. i
+      at[id] = math.floor(begin + (i + .5) * EVERY)
+      proc.sleep_ms(math.max(0, at[id] - proc.epoch_ms()))
+      stage.client:start { subject = stage:subject("events", "timer.fire"), data = { id = id }, reply = false }
     end
-    table.sort(late)
-    host.figures("schedule", "runAfter{ms=300} ran this many ms after its time: %s (median %d)",
-      table.concat(late, " "), late[5])
-    -- The machine is shared: the median of nine tries is asserted, not the worst.
-    assert.truthy(late[5] <= 50, "median lateness " .. late[5] .. " ms")
-    assert.equal(9, stage:count "fired")
+    stage:settle { "jobs", "events" }
+    local late = { task = {}, timer = {} }
+    for _, row in ipairs(stage.db:query("SELECT id, at FROM fired WHERE id LIKE $1", name .. "%")) do
+      local list = late[row.id:match "task" or "timer"]
+      list[#list + 1] = tonumber(row.at) - at[row.id]
+    end
+    for _, list in pairs(late) do
+      assert.equal(TASKS, #list)
+      table.sort(list)
+    end
+    assert.truthy(late.task[1] >= -2, ("ran %d ms before its time"):format(-late.task[1]))
+    return in_time and late
+  end
+
+  it("runs within 20 ms of its time on an idle host", function()
+    stage:start()
+    round("warm-up", 1500)
+    local most, over, ahead = math.ceil(.9 * TASKS), {}, 1500
+    while #over < ROUNDS do -- a moment in which the machine was busy says nothing of the host
+      local late = round(nats.uuid(), ahead)
+      if not late then
+        ahead = 2 * ahead
+      else
+        local task, timer = late.task, late.timer
+        host.figures("schedule", "%d tasks ran %d ms after their time (median; p90 %d, last %d); requests by a plain "
+          .. "timer %d (p90 %d)", TASKS, task[TASKS / 2], task[most], task[TASKS], timer[TASKS / 2], timer[most])
+        -- a task's way has twice the steps: it is found, and published, before it is pulled and run
+        over[#over + 1] = task[most] - 2 * math.max(0, timer[most])
+      end
+    end
+    table.sort(over)
+    local median = over[math.ceil(ROUNDS / 2)]
+    assert.truthy(median <= 20, median .. " ms later than the machine made them")
   end)
 
   it("runs at the time runAt was given", function()

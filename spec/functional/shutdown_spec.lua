@@ -77,7 +77,7 @@ describe("SIGTERM", function()
       return runs() == 1
     end, 10000, "the handler to begin")
     assert.equal(0, running:stop())
-    assert.equal(0, stage.client:wait_all({ request }, 1000))
+    assert.equal(0, stage.client:wait_all({ request }))
     assert.equal(200, request.reply.status)
     assert.equal(0, (stage:stored "jobs"))
     assert.equal(1, runs())
@@ -88,18 +88,16 @@ describe("SIGTERM", function()
       "jobs = { timeout = { seconds = 20 }, ackWait = { seconds = 2 } }", 1)))
     local running = stage:start()
     local request = stage.client:start {
-      subject = stage:subject("jobs", "work.run"), data = { id = 1, ms = 6000 },
+      subject = stage:subject("jobs", "work.run"), data = { id = 1, ms = 8000 },
     }
     proc.eventually(function()
       return runs() == 1
     end, 10000, "the handler to begin")
-    local began = proc.now_ms()
     running.process:kill "TERM"
     proc.sleep_ms(200) -- two signals sent together may arrive as one
     running.process:kill "TERM"
-    running:wait(4000)
-    assert.truthy(proc.now_ms() - began < 4000)
-    assert.equal(0, stage:count "done")
+    running:wait()
+    assert.equal(0, stage:count "done", "it waited for the handler")
     stage:start()
     assert.equal(0, stage.client:wait_all({ request }, 30000))
     assert.equal(200, request.reply.status)

@@ -72,7 +72,7 @@ describe("the signup app", function()
       local requests = stage:start_many("jobs.users.create", 20, function()
         return { email = "twin@example.com", name = "Twin" }, "twins"
       end)
-      assert.equal(0, stage.client:wait_all(requests, 20000))
+      assert.equal(0, stage.client:wait_all(requests))
       for _, request in ipairs(requests) do
         assert.equal(200, request.reply.status, request.reply.raw)
         assert.same(requests[1].reply.body, request.reply.body)
@@ -109,7 +109,7 @@ describe("the signup app", function()
       local requests = stage:start_many("jobs.users.create", 30, function(i)
         return { email = "race@example.com", name = "Racer " .. i }
       end)
-      assert.equal(0, stage.client:wait_all(requests, 20000))
+      assert.equal(0, stage.client:wait_all(requests))
       local won = 0
       for _, request in ipairs(requests) do
         if request.reply.status == 200 then
@@ -233,7 +233,7 @@ describe("the signup app", function()
         subject = stage:subject("jobs", "users.create"), data = nats.json(data),
         headers = { ["Nats-Msg-Id"] = inbox .. ".1", ["Reply-To"] = inbox .. ".1" },
       }
-      local reply = stage.client:next(sub, 10000)
+      local reply = stage.client:next(sub, 30000)
       assert.equal(200, reply.status)
       assert.equal("Nats-Msg-Id->" .. inbox .. ".1", reply.headers["Request-Id"])
       settle()
@@ -264,7 +264,7 @@ describe("the signup app", function()
         local request = stage.client:start {
           subject = stage:subject("jobs", "users.create"), data = body, id = false, headers = headers,
         }
-        assert.equal(0, stage.client:wait_all({ request }, 10000))
+        assert.equal(0, stage.client:wait_all({ request }))
         assert.equal(200, request.reply.status, request.reply.raw)
         return request.reply.headers["Request-Id"], request
       end

@@ -86,7 +86,7 @@ describe("the wire contract:", function()
       for i, to in ipairs { "replies.mine.1", "deep.er.2", "replies", "replies2.x", "deep.3", "deep.er" } do
         store("jobs.get.1.x." .. i, { ["Reply-To"] = to })
       end
-      local first, second = stage.client:next(sub, 10000), stage.client:next(deep, 10000)
+      local first, second = stage.client:next(sub, 30000), stage.client:next(deep, 30000)
       assert.equal(200, first and first.status)
       assert.equal(200, second and second.status)
       assert.equal("deep.er.2", second.subject)

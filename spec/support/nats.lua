@@ -264,7 +264,7 @@ function Client:request(o, timeout_ms)
   self:publish(o)
   self:pump_until(function()
     return answer
-  end, timeout_ms or 5000)
+  end, timeout_ms or proc.PATIENCE_MS)
   self.waiting[token] = nil
   return answer
 end
@@ -294,7 +294,7 @@ function Client:ask_many(list, o)
   end
   self:pump_until(function()
     return missing == 0
-  end, o.timeout or 10000)
+  end, o.timeout or proc.PATIENCE_MS)
   self:pump_until(function() end, o.linger or 0)
   return answers, missing
 end
@@ -312,7 +312,7 @@ function Client:has_responders(subject)
   local before = self.nobody or 0
   local token = self:expect(function() end)
   self:publish { subject = subject, data = "null", reply = token }
-  self:request({ subject = "$JS.API.INFO" }, 5000) -- what came before it has come
+  self:request({ subject = "$JS.API.INFO" }) -- what came before it has come
   return (self.nobody or 0) == before
 end
 
@@ -378,7 +378,7 @@ function Client:wait_all(requests, timeout_ms, field)
       first = first + 1
     end
     return first > #requests
-  end, timeout_ms or 30000)
+  end, timeout_ms or proc.PATIENCE_MS)
   local missing = 0
   for _, request in ipairs(requests) do
     if not request[field] then
@@ -392,8 +392,9 @@ end
 function Client:call(subject, data, o)
   o = o or {}
   local request = self:start { subject = subject, data = data, id = o.id, headers = o.headers }
-  if self:wait_all({ request }, o.timeout or 10000) > 0 then
-    error(("no reply from %s within %d ms%s"):format(subject, o.timeout or 10000,
+  local timeout = o.timeout or proc.PATIENCE_MS
+  if self:wait_all({ request }, timeout) > 0 then
+    error(("no reply from %s within %d ms%s"):format(subject, timeout,
       request.ack and "" or request.ack_error and (": " .. request.ack_error)
         or " (not even a PubAck)"), 2)
   end
@@ -402,7 +403,7 @@ end
 
 --- Puts a message into its stream as it is (no added headers) and returns the PubAck.
 function Client:store(o)
-  local answer = self:request({ subject = o.subject, headers = o.headers, data = o.data }, 20000)
+  local answer = self:request({ subject = o.subject, headers = o.headers, data = o.data })
   if not (answer and answer.body) or answer.body.error then
     error("not stored: " .. (answer and answer.raw or "no PubAck"), 2)
   end
@@ -411,12 +412,15 @@ end
 
 -- ---------------------------------------------------------------- JetStream
 
---- A raw request to $JS.API.<api>; the decoded answer.
+--- A raw request to $JS.API.<api>; the decoded answer. Asked again after a while: an answer can go
+--- with a server that is killed.
 function Client:js(api, body)
-  local answer = self:request({
-    subject = "$JS.API." .. api, data = body and cjson.encode(body) or "",
-  })
-  return answer and answer.body
+  for _ = 1, proc.PATIENCE_MS / 5000 do
+    local answer = self:request({
+      subject = "$JS.API." .. api, data = body and cjson.encode(body) or "",
+    }, 5000)
+    if answer then return answer.body end
+  end
 end
 
 --- Name of the stream a subject belongs to, or nil.

@@ -68,10 +68,15 @@ function _M.sleep_ms(ms)
   C.nanosleep(t, nil)
 end
 
+--- What is awaited comes when it comes: beside twenty other programs, or under sanitizers, what takes
+--- milliseconds takes seconds. No spec fails for less.
+_M.PATIENCE_MS = 30000
+
 --- Calls fn until it returns something true, and returns that; an error naming `what` after
---- timeout_ms. The one way to wait in these specs.
+--- timeout_ms, or PATIENCE_MS where that is longer. The one way to wait in these specs.
 function _M.eventually(fn, timeout_ms, what)
-  local deadline = _M.now_ms() + (timeout_ms or 10000)
+  timeout_ms = math.max(timeout_ms or 0, _M.PATIENCE_MS)
+  local deadline = _M.now_ms() + timeout_ms
   local pause = 1
   while true do
     local value, detail = fn()
@@ -80,7 +85,7 @@ function _M.eventually(fn, timeout_ms, what)
     end
     if _M.now_ms() > deadline then
       local text = type(what) == "function" and what() or what or "the condition"
-      error(("waited %d ms for %s%s"):format(timeout_ms or 10000, text,
+      error(("waited %d ms for %s%s"):format(timeout_ms, text,
         detail and (": " .. tostring(detail)) or ""), 2)
     end
     _M.sleep_ms(pause)
@@ -237,20 +242,22 @@ function Process:kill(signal)
   end
 end
 
---- The exit code (nil, signal number when it was killed); an error after timeout_ms.
+--- The exit code (nil, signal number when it was killed); an error after timeout_ms, see eventually.
 function Process:wait(timeout_ms)
   _M.eventually(function()
     return reap(self)
-  end, timeout_ms or 10000, self.name .. " (pid " .. self.pid .. ") to exit")
+  end, timeout_ms, self.name .. " (pid " .. self.pid .. ") to exit")
   return self.code, self.signal
 end
 
 --- TERM, then KILL when that did not help in time. Never raises.
 function Process:finish(signal, timeout_ms)
   self:kill(signal or "TERM")
-  if not pcall(self.wait, self, timeout_ms or 5000) then
+  local deadline = _M.now_ms() + (timeout_ms or 5000)
+  while not reap(self) and _M.now_ms() < deadline do _M.sleep_ms(5) end
+  if not reap(self) then
     self:kill("KILL")
-    pcall(self.wait, self, 5000)
+    pcall(self.wait, self)
   end
   return self.code, self.signal
 end

@@ -43,7 +43,7 @@ static inline struct got ensure_with(struct bus *b, const struct stream_spec *s)
     struct got got = {0};
     stream_ensure(b, s, on_got_stream, &got);
     assert_int_equal(got.calls, 0);
-    UNTIL(&loop, 7000, got.calls);
+    UNTIL(&loop, 30000, got.calls);
     return got;
 }
 
@@ -78,7 +78,7 @@ static inline json_t *api(const char *verb, const char *stream, const char *cons
                           json_t *body) {
     json_t *answer = NULL;
     assert_int_not_equal(jsapi_call(bus, verb, stream, consumer, body, on_json, &answer, NULL), 0);
-    UNTIL(&loop, 6000, answer);
+    UNTIL(&loop, 30000, answer);
     return answer;
 }
 
@@ -124,7 +124,7 @@ static inline void store(int from, int to) {
         snprintf(text, sizeof text, "%d", i);
         hdrs_add(&h, "Request-Id", text);
         assert_int_not_equal(
-            bus_store(bus, subject, &h, text, strlen(text), 5000, on_stored, &done, NULL), 0);
+            bus_store(bus, subject, &h, text, strlen(text), 20000, on_stored, &done, NULL), 0);
         hdrs_free(&h);
     }
     UNTIL(&loop, 10000, done == to - from);

@@ -43,8 +43,8 @@ static struct bus_sub *subscribe(struct bus *b, const char *subject, struct hear
 /* Until the server has read what b sent, and b what it was sent until then. */
 static void flush_on(struct testloop *l, struct bus *b) {
     struct got echo = {0};
-    assert_int_not_equal(bus_echo(b, 2000, on_got, &echo, NULL), 0);
-    UNTIL(l, 2000, echo.calls);
+    assert_int_not_equal(bus_echo(b, 20000, on_got, &echo, NULL), 0);
+    UNTIL(l, 30000, echo.calls);
     assert_int_equal(echo.kind, ERR_NONE);
 }
 
@@ -65,7 +65,7 @@ static void test_message_is_whole(void **state) {
     flush(a);
     hdrs_add(&h, "X", "y");
     assert_int_equal(bus_publish(b, "space.42.name", "some.where", &h, "hello", 5, NULL), 0);
-    UNTIL(&loop, 2000, heard.calls);
+    UNTIL(&loop, 30000, heard.calls);
     assert_string_equal(heard.subject, "space.42.name");
     assert_string_equal(heard.reply, "some.where");
     assert_string_equal(heard.text, "hello");
@@ -150,12 +150,12 @@ static void test_reconnects(void **state) {
     struct bus_sub *s = subscribe(b, "again", &again);
     flush(b);
     natsserver_kill(&own);
-    UNTIL(&loop, 2000, !bus_up(b) && !bus_up(sender));
+    UNTIL(&loop, 30000, !bus_up(b) && !bus_up(sender));
     subscribe(b, "late", &late); /* while the server is away */
     bus_sub_switch(s, false);
     bus_sub_switch(s, true);
     natsserver_spawn(&own);
-    UNTIL(&loop, 5000, bus_up(b) && bus_up(sender));
+    UNTIL(&loop, 30000, bus_up(b) && bus_up(sender));
     flush(b);
     publish(sender, "on", 10);
     publish(sender, "off", 10);

@@ -73,9 +73,9 @@ static struct bus *open_bus(const struct bus_options *o) {
 static void echo(struct bus *b) {
     struct got g = {0};
     struct err err;
-    if (!bus_echo(b, 5000, on_got, &g, &err))
+    if (!bus_echo(b, 20000, on_got, &g, &err))
         fail_msg("%s", err.msg);
-    UNTIL(&loop, 6000, g.calls);
+    UNTIL(&loop, 30000, g.calls);
     assert_int_equal(g.kind, ERR_NONE);
 }
 
@@ -211,7 +211,7 @@ static void test_credentials_file(void **state) {
     struct bus *b = open_bus(&o);
     echo(b);
     natsserver_kill(&s);
-    UNTIL(&loop, 5000, c.down == 1);
+    UNTIL(&loop, 30000, c.down == 1);
     natsserver_spawn(&s);
     UNTIL(&loop, 10000, c.up == 1); /* a nonce is signed for each connection */
     echo(b);
@@ -239,18 +239,18 @@ static void test_server_restarts(void **state) {
         struct got request = {0};
         bus_request(b, "nobody.here", NULL, "", 0, 20000, on_got, &request, NULL);
         natsserver_kill(&s);
-        UNTIL(&loop, 2000, c.down == round);
+        UNTIL(&loop, 30000, c.down == round);
         assert_false(bus_up(b));
         assert_int_equal(request.kind, ERR_BUS_DOWN);
         if (round % 2)
             await_ms(round == 1 ? 3000 : 300);
         natsserver_spawn(&s);
-        UNTIL(&loop, 5000, c.up == round);
+        UNTIL(&loop, 30000, c.up == round);
         echo(b);
     }
     assert_int_equal(c.closed, 0);
     print_message("    largest loop gap over four restarts: %d ms\n", (int)loop.gap_ms);
-    assert_true(loop.gap_ms < 500);
+    assert_true(testloop_ran_on(&loop, 500));
     bus_delete(b);
     natsserver_end(&s);
 }
@@ -271,7 +271,7 @@ static void test_server_comes_back_wrong(void **state) {
         testloop_restart(&loop);
         for (int k = 0; k < 3 && orders[i][k]; k++) {
             natsserver_kill(&s);
-            UNTIL(&loop, 5000, c.down == 1);
+            UNTIL(&loop, 30000, c.down == 1);
             use_certificate(&s, orders[i][k]);
             natsserver_spawn(&s);
             int before = atomic_load(&proxy.connected);
@@ -284,7 +284,7 @@ static void test_server_comes_back_wrong(void **state) {
         UNTIL(&loop, 10000, c.up == 1);
         echo(b);
         assert_int_equal(c.closed, 0);
-        assert_true(loop.gap_ms < 500);
+        assert_true(testloop_ran_on(&loop, 500));
         bus_delete(b);
         natsproxy_end(&proxy);
         natsserver_end(&s);
@@ -302,10 +302,10 @@ static void test_connection_cut(void **state) {
     testloop_restart(&loop);
     for (int round = 1; round <= 10; round++) {
         atomic_store(&proxy.cut, true);
-        UNTIL(&loop, 5000, c.down == round && c.up == round);
+        UNTIL(&loop, 30000, c.down == round && c.up == round);
         echo(b);
     }
-    assert_true(loop.gap_ms < 500);
+    assert_true(testloop_ran_on(&loop, 500));
     bus_delete(b);
     natsproxy_end(&proxy);
     natsserver_end(&s);
@@ -329,9 +329,9 @@ static void test_handshake_nobody_answers(void **state) {
     int before = atomic_load(&proxy.connected);
     testloop_restart(&loop);
     atomic_store(&proxy.cut, true);
-    UNTIL(&loop, 5000, c.down == 1);
+    UNTIL(&loop, 30000, c.down == 1);
     UNTIL(&loop, 20000, atomic_load(&proxy.connected) >= before + 2); /* gave the first one up */
-    assert_true(loop.gap_ms < 500);
+    assert_true(testloop_ran_on(&loop, 500));
     atomic_store(&proxy.mute, false);
     UNTIL(&loop, 10000, c.up == 1);
     echo(b);
@@ -359,16 +359,16 @@ static void test_half_a_record(void **state) {
         bus_expect(b, 20000, on_got, &g, &inbox);
         atomic_store(&proxy.allowed, cut);
         assert_int_equal(bus_publish(b, inbox.p, NULL, NULL, big, sizeof big, NULL), 0);
-        UNTIL(&loop, 5000, atomic_load(&proxy.allowed) == 0 && atomic_load(&proxy.held) > 0);
+        UNTIL(&loop, 30000, atomic_load(&proxy.allowed) == 0 && atomic_load(&proxy.held) > 0);
         await_ms(150); /* a blocked loop would now be blocked for ever */
         assert_int_equal(g.calls, 0);
         atomic_store(&proxy.allowed, -1);
-        UNTIL(&loop, 5000, g.calls);
+        UNTIL(&loop, 30000, g.calls);
         assert_int_equal(g.kind, ERR_NONE);
         buf_reset(&inbox);
     }
     print_message("    largest loop gap with records cut in two: %d ms\n", (int)loop.gap_ms);
-    assert_true(loop.gap_ms < 120);
+    assert_true(testloop_ran_on(&loop, 120));
     assert_int_equal(c.down, 0);
     buf_free(&inbox);
     bus_delete(b);
@@ -402,7 +402,7 @@ static void test_server_does_not_read(void **state) {
     }
     await_ms(300);
     print_message("    largest loop gap with 20 MB to a stopped server: %d ms\n", (int)loop.gap_ms);
-    assert_true(loop.gap_ms < 300);
+    assert_true(testloop_ran_on(&loop, 300));
     kill(s.pid, SIGCONT);
     UNTIL(&loop, 30000, came == sent);
     assert_int_equal(c.down, 0);

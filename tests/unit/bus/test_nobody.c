@@ -16,7 +16,7 @@ static struct bus *connect_telling(void) {
 }
 
 static void ask(struct bus *b, const char *subject, struct got *got) {
-    assert_int_not_equal(bus_request(b, subject, NULL, "", 0, 5000, on_got, got, NULL), 0);
+    assert_int_not_equal(bus_request(b, subject, NULL, "", 0, 20000, on_got, got, NULL), 0);
 }
 
 static void make_stream(struct bus *b) {
@@ -25,7 +25,7 @@ static void make_stream(struct bus *b) {
     assert_int_not_equal(bus_request(b, "$JS.API.STREAM.CREATE.S", NULL, text, strlen(text), 5000,
                                      on_got, &got, NULL),
                          0);
-    UNTIL(&loop, 5000, got.calls);
+    UNTIL(&loop, 30000, got.calls);
     assert_int_equal(got.kind, ERR_NONE);
 }
 
@@ -34,7 +34,7 @@ static void test_one(void **state) {
     struct got got = {0};
     ask(b, "nobody.here", &got);
     assert_int_equal(got.calls, 0); /* never from inside */
-    UNTIL(&loop, 2000, got.calls);
+    UNTIL(&loop, 30000, got.calls);
     assert_int_equal(got.kind, ERR_NOBODY);
     assert_string_equal(got.text, "nobody serves 'nobody.here'");
     bus_delete(b);
@@ -56,7 +56,7 @@ static void ask_many(struct bus *b) {
                                  0);
     }
     for (int i = 0; i < N; i++) {
-        UNTIL(&loop, 5000, got[i].calls);
+        UNTIL(&loop, 30000, got[i].calls);
         bool nobody = i % 3 == 0 || (i % 3 == 2 && i % 2 == 0);
         assert_int_equal(got[i].kind, nobody ? ERR_NOBODY : ERR_NONE);
     }
@@ -76,7 +76,7 @@ static void test_after_a_restart(void **state) {
     make_stream(b);
     ask(b, "nobody.here", &lost); /* its probe is lost with the connection */
     natsserver_kill(&server);
-    UNTIL(&loop, 5000, lost.calls && !bus_up(b));
+    UNTIL(&loop, 30000, lost.calls && !bus_up(b));
     natsserver_up(&server);
     UNTIL(&loop, 10000, bus_up(b));
     ask_many(b);

@@ -63,8 +63,8 @@ static void pass(int ms) {
 
 static void sync_with_server(void) {
     struct got echo = {0};
-    bus_echo(bus, 5000, on_got, &echo, NULL);
-    UNTIL(&loop, 5000, echo.calls);
+    bus_echo(bus, 20000, on_got, &echo, NULL);
+    UNTIL(&loop, 30000, echo.calls);
 }
 
 /* Storing */
@@ -76,9 +76,9 @@ static void test_store(void **state) {
     char subject[48];
     subject_of(1, subject);
     hdrs_add(&h, "Nats-Msg-Id", "one");
-    bus_store(bus, subject, &h, "1", 1, 2000, on_got_puback, &first, NULL);
-    bus_store(bus, subject, &h, "1", 1, 2000, on_got_puback, &again, NULL);
-    UNTIL(&loop, 2000, first.calls && again.calls);
+    bus_store(bus, subject, &h, "1", 1, 20000, on_got_puback, &first, NULL);
+    bus_store(bus, subject, &h, "1", 1, 20000, on_got_puback, &again, NULL);
+    UNTIL(&loop, 30000, first.calls && again.calls);
     assert_int_equal(first.kind, ERR_NONE);
     assert_false(first.duplicate);
     assert_int_equal(again.kind, ERR_NONE);
@@ -90,7 +90,7 @@ static void test_store(void **state) {
 static void test_store_in_no_stream(void **state) {
     struct got got = {0};
     bus_store(bus, "no.stream.here", NULL, "1", 1, 200, on_got_puback, &got, NULL);
-    UNTIL(&loop, 1000, got.calls);
+    UNTIL(&loop, 30000, got.calls);
     assert_int_equal(got.kind, ERR_TIMEOUT);
     assert_non_null(strstr(got.text, "no.stream.here"));
 }
@@ -102,8 +102,8 @@ static void test_store_refused(void **state) {
     char subject[48];
     subject_of(1, subject);
     hdrs_add(&h, "Nats-Expected-Stream", "other");
-    bus_store(bus, subject, &h, "1", 1, 2000, on_got_puback, &got, NULL);
-    UNTIL(&loop, 2000, got.calls);
+    bus_store(bus, subject, &h, "1", 1, 20000, on_got_puback, &got, NULL);
+    UNTIL(&loop, 30000, got.calls);
     assert_int_equal(got.kind, ERR_BUS);
     assert_non_null(strstr(got.text, "expected stream does not match"));
     hdrs_free(&h);
@@ -123,7 +123,7 @@ static void test_pull_many(void **state) {
         assert_int_equal(t->seen[i], 1);
     assert_true(t->max_out <= 64);
     sync_with_server();
-    UNTIL(&loop, 2000, stored() == 0);
+    UNTIL(&loop, 30000, stored() == 0);
     taker_delete(t);
 }
 
@@ -132,20 +132,20 @@ static void test_never_more_than_wanted(void **state) {
     store(0, 100);
     struct taker *t = taker_new(NULL);
     pull_want(t->pull, 10);
-    UNTIL(&loop, 2000, t->n == 10);
+    UNTIL(&loop, 30000, t->n == 10);
     pass(100);
     assert_int_equal(t->n, 10);
     assert_int_equal(pull_outstanding(t->pull), 0);
     pull_want(t->pull, 5);
     pull_want(t->pull, 3); /* lowering sends nothing */
-    UNTIL(&loop, 2000, t->n == 15);
+    UNTIL(&loop, 30000, t->n == 15);
     pass(100);
     assert_int_equal(t->n, 15);
     for (int want = 1; want <= 40; want++) { /* slots come free one by one */
         pull_want(t->pull, want);
         assert_true(pull_outstanding(t->pull) <= want);
     }
-    UNTIL(&loop, 2000, t->n == 55 || pull_outstanding(t->pull) == 0);
+    UNTIL(&loop, 30000, t->n == 55 || pull_outstanding(t->pull) == 0);
     assert_true(t->n <= 55 && t->n > 15);
     taker_delete(t);
 }
@@ -171,7 +171,7 @@ static void test_nothing_waits_for_its_turn(void **state) {
     pull_want(t->pull, 8);
     sync_with_server();
     store(0, 1); /* comes to a pull that is waiting */
-    UNTIL(&loop, 1000, t->n == 1);
+    UNTIL(&loop, 2000, t->n == 1);
     taker_delete(t);
 }
 
@@ -180,22 +180,22 @@ static void test_nak_gives_it_again(void **state) {
     store(7, 8);
     struct taker *t = taker_new("-NAK");
     pull_want(t->pull, 1);
-    UNTIL(&loop, 2000, t->n == 1);
+    UNTIL(&loop, 30000, t->n == 1);
     assert_int_equal(t->delivered, 1);
     pull_want(t->pull, 1);
-    UNTIL(&loop, 2000, t->n == 2);
+    UNTIL(&loop, 30000, t->n == 2);
     assert_int_equal(t->delivered, 2);
     t->word = "-NAK {\"delay\":300000000}";
     pull_want(t->pull, 1);
-    UNTIL(&loop, 2000, t->n == 3);
+    UNTIL(&loop, 30000, t->n == 3);
     uint64_t begin = clock_mono_ms();
     t->word = "+TERM";
     pull_want(t->pull, 1);
-    UNTIL(&loop, 2000, t->n == 4);
+    UNTIL(&loop, 30000, t->n == 4);
     assert_true(clock_mono_ms() - begin >= 250);
     assert_int_equal(t->delivered, 4);
     sync_with_server();
-    UNTIL(&loop, 2000, stored() == 0);
+    UNTIL(&loop, 30000, stored() == 0);
     taker_delete(t);
 }
 
@@ -205,14 +205,14 @@ static void test_ack_wait_and_progress(void **state) {
     store(1, 2);
     struct taker *t = taker_new(NULL);
     pull_want(t->pull, 2);
-    UNTIL(&loop, 2000, t->n == 1);
+    UNTIL(&loop, 30000, t->n == 1);
     for (int i = 0; i < 6; i++) { /* 1.2 s in all */
         pass(200);
         bus_ack(bus, t->reply, "+WPI");
     }
     assert_int_equal(t->n, 1);
     uint64_t begin = clock_mono_ms();
-    UNTIL(&loop, 3000, t->n == 2);
+    UNTIL(&loop, 30000, t->n == 2);
     assert_true(clock_mono_ms() - begin > 300);
     assert_int_equal(t->delivered, 2);
     taker_delete(t);
@@ -227,7 +227,7 @@ static void test_deleted_pull_gives_back(void **state) {
     store(1, 6); /* go to the pull that is no more, and come back at once */
     t = taker_new("+ACK");
     pull_want(t->pull, 10);
-    UNTIL(&loop, 3000, t->n == 5);
+    UNTIL(&loop, 30000, t->n == 5);
     taker_delete(t);
 }
 
@@ -244,7 +244,7 @@ static void test_two_pulls_share(void **state) {
     bus = first;
     sync_with_server();
     store(0, 150);
-    UNTIL(&loop, 3000, a->n + b->n == 150);
+    UNTIL(&loop, 30000, a->n + b->n == 150);
     assert_true(a->n > 40 && b->n > 40);
     assert_int_equal(pull_outstanding(a->pull), 100 - a->n);
     taker_delete(a);
@@ -265,10 +265,10 @@ static void test_ended_pulls_leave_nothing(void **state) {
     struct taker *b = taker_new("+ACK");
     pull_want(b->pull, 100);
     store(0, 100);
-    UNTIL(&loop, 3000, b->n == 100);
+    UNTIL(&loop, 30000, b->n == 100);
     assert_int_equal(a->n, 0);
     assert_int_equal(b->again, 0);
-    UNTIL(&loop, 3000, stored() == 0);
+    UNTIL(&loop, 30000, stored() == 0);
     taker_delete(a);
     taker_delete(b);
     bus = first;
@@ -282,7 +282,7 @@ static void test_consumer_deleted(void **state) {
     pull_want(t->pull, 10);
     sync_with_server();
     api_ok("CONSUMER.DELETE", spec.stream, spec.consumer, NULL);
-    UNTIL(&loop, 2000, t->gone);
+    UNTIL(&loop, 30000, t->gone);
     assert_non_null(strstr(t->why, spec.consumer));
     assert_int_equal(pull_outstanding(t->pull), 0);
     pull_want(t->pull, 10); /* asks nobody */
@@ -290,7 +290,7 @@ static void test_consumer_deleted(void **state) {
     ensure();
     pull_resume(t->pull);
     store(0, 20);
-    UNTIL(&loop, 2000, t->n == 20);
+    UNTIL(&loop, 30000, t->n == 20);
     assert_int_equal(t->gone, 1);
     taker_delete(t);
 }
@@ -301,7 +301,7 @@ static void test_consumer_missing(void **state) {
     api_ok("CONSUMER.DELETE", spec.stream, spec.consumer, NULL);
     struct taker *t = taker_new("+ACK");
     pull_want(t->pull, 10);
-    UNTIL(&loop, 4000, t->gone);
+    UNTIL(&loop, 30000, t->gone);
     taker_delete(t);
 }
 
@@ -312,14 +312,14 @@ static void test_idle_pull_lives(void **state) {
     struct taker *t = taker_new("+ACK");
     pull_want(t->pull, 10);
     store(0, 8); /* one request is left with two to come */
-    UNTIL(&loop, 2000, t->n == 8);
+    UNTIL(&loop, 30000, t->n == 8);
     pull_want(t->pull, 10); /* and a second one has eight */
     assert_int_equal(pull_outstanding(t->pull), 10);
     pass(3700); /* longer than a request, and than the silence that is allowed */
     assert_int_equal(t->gone, 0);
     assert_int_equal(pull_outstanding(t->pull), 10);
     store(8, 18);
-    UNTIL(&loop, 2000, t->n == 18);
+    UNTIL(&loop, 30000, t->n == 18);
     assert_int_equal(pull_outstanding(t->pull), 0);
     taker_delete(t);
 }
@@ -338,7 +338,7 @@ static void test_requests_served_in_turn(void **state) {
     assert_int_equal(pull_outstanding(t->pull), 15);
     pass(1800); /* the first has expired, the second has not */
     store(10, 25);
-    UNTIL(&loop, 500, t->n == 25);
+    UNTIL(&loop, 1000, t->n == 25); /* before the second expires */
     taker_delete(t);
 }
 
@@ -357,25 +357,25 @@ static void test_server_dies_while_pulling(void **state) {
     store(0, 500);
     struct taker *t = taker_new(NULL);
     pull_want(t->pull, 600);
-    UNTIL(&loop, 3000, t->n == 500);
+    UNTIL(&loop, 30000, t->n == 500);
     assert_int_equal(pull_outstanding(t->pull), 100);
     testloop_restart(&loop);
     natsserver_kill(&own);
-    UNTIL(&loop, 2000, c.down == 1);
+    UNTIL(&loop, 30000, c.down == 1);
     assert_int_equal(pull_outstanding(t->pull), 0);
     t->word = "+ACK";
     t->slots = 200;
     pull_want(t->pull, 200);
     pass(600);
     natsserver_spawn(&own);
-    UNTIL(&loop, 5000, c.up == 1);
+    UNTIL(&loop, 30000, c.up == 1);
     for (int i = 0; i < 500; i++)
         t->seen[i] = 0;
     UNTIL(&loop, 20000, stored() == 0);
     for (int i = 0; i < 500; i++)
         assert_true(t->seen[i] >= 1);
     print_message("largest loop gap over the restart: %d ms\n", (int)loop.gap_ms);
-    assert_true(loop.gap_ms < 500);
+    assert_true(testloop_ran_on(&loop, 500));
     assert_int_equal(t->gone, 0);
     taker_delete(t);
     bus_delete(bus);
@@ -405,9 +405,9 @@ static void test_frozen_server(void **state) {
     assert_false(bus_up(bus));
     kill(own.pid, SIGCONT);
     UNTIL(&loop, 10000, c.up == 1);
-    assert_true(loop.gap_ms < 500);
+    assert_true(testloop_ran_on(&loop, 500));
     store(0, 5);
-    UNTIL(&loop, 3000, t->n == 5);
+    UNTIL(&loop, 30000, t->n == 5);
     taker_delete(t);
     bus_delete(bus);
     natsserver_end(&own);

@@ -43,7 +43,7 @@ static void test_ensure_races_another_namespace(void **state) {
     theirs.description = "rbf namespace theirs";
     stream_ensure(bus, &spec, on_got_stream, &mine);
     stream_ensure(other, &theirs, on_got_stream, &got);
-    UNTIL(&loop, 5000, mine.calls && got.calls);
+    UNTIL(&loop, 30000, mine.calls && got.calls);
     assert_int_equal(mine.kind + got.kind, ERR_CONFIG); /* one of the two */
     assert_non_null(strstr(mine.kind ? mine.text : got.text, "field description"));
     bus_delete(other);
@@ -66,8 +66,8 @@ static void test_ensure_adds_subjects(void **state) {
     ensure();
     store(0, 1);
     struct got got = {0};
-    bus_store(bus, "other.of.ours", NULL, "1", 1, 2000, on_got_puback, &got, NULL);
-    UNTIL(&loop, 2000, got.calls);
+    bus_store(bus, "other.of.ours", NULL, "1", 1, 20000, on_got_puback, &got, NULL);
+    UNTIL(&loop, 30000, got.calls);
     assert_int_equal(got.kind, ERR_NONE);
 }
 
@@ -163,7 +163,7 @@ static void test_ensure_without_jetstream(void **state) {
     assert_int_equal(got.kind, ERR_TIMEOUT);
     assert_non_null(strstr(got.text, "start nats-server with -js"));
     natsserver_kill(&plain);
-    UNTIL(&loop, 2000, !bus_up(b));
+    UNTIL(&loop, 30000, !bus_up(b));
     got = ensure_with(b, &spec);
     assert_int_equal(got.kind, ERR_BUS_DOWN);
     bus_delete(b);

@@ -92,15 +92,15 @@ static void take(const char *consumer, int n) {
     int all = taken.n + n;
     struct pull *p = pull_new(bus, spec.stream, consumer, on_msg, on_gone, NULL);
     pull_want(p, n);
-    UNTIL(&loop, 5000, taken.n == all);
+    UNTIL(&loop, 30000, taken.n == all);
     pull_delete(p);
 }
 
 /* As a request: the server answers once it is done. */
 static void ack(int i) {
     struct got got = {0};
-    assert_true(bus_request(bus, taken.reply[i], NULL, "+ACK", 4, 5000, on_got, &got, NULL));
-    UNTIL(&loop, 5000, got.calls);
+    assert_true(bus_request(bus, taken.reply[i], NULL, "+ACK", 4, 20000, on_got, &got, NULL));
+    UNTIL(&loop, 30000, got.calls);
     assert_int_equal(got.kind, ERR_NONE);
 }
 
@@ -213,8 +213,8 @@ static void test_two_consumers(void **state) {
     make_consumer(spec.stream, "B", subjects[1]);
     for (int i = 0; i < 3; i++) {
         snprintf(subject, sizeof subject, "a.%s.x", names[0]);
-        bus_store(bus, subject, NULL, "1", 1, 5000, on_stored, &done, NULL);
-        UNTIL(&loop, 5000, done == i + 1);
+        bus_store(bus, subject, NULL, "1", 1, 20000, on_stored, &done, NULL);
+        UNTIL(&loop, 30000, done == i + 1);
     }
     take("A", 3);
     for (int i = 0; i < 3; i++)
@@ -223,8 +223,8 @@ static void test_two_consumers(void **state) {
     pass(3);
     struct moment at = {clock_wall_ms(), 0};
     snprintf(subject, sizeof subject, "b.%s.x", names[0]);
-    bus_store(bus, subject, NULL, "1", 1, 5000, on_stored, &done, NULL);
-    UNTIL(&loop, 5000, done == 4);
+    bus_store(bus, subject, NULL, "1", 1, 20000, on_stored, &done, NULL);
+    UNTIL(&loop, 30000, done == 4);
     at.to = clock_wall_ms();
     assert_at(oldest(), at);
     take("B", 1);

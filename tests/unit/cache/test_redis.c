@@ -30,7 +30,7 @@ static int setup(void **state) {
     redisserver_start(&f.s, "");
     testloop_init(&f.l);
     f.r = open_at(&f, f.s.url, "test");
-    UNTIL(&f.l, 5000, redis_up(f.r));
+    UNTIL(&f.l, 30000, redis_up(f.r));
     *state = &f;
     return 0;
 }
@@ -69,7 +69,7 @@ static const char *get(struct fixture *f, struct redis *r, const char *key) {
     memset(&g, 0, sizeof g);
     if (!redis_get(r, key, on_got, &g))
         return "(away)";
-    UNTIL(&f->l, 5000, g.calls == 1);
+    UNTIL(&f->l, 30000, g.calls == 1);
     return g.text;
 }
 
@@ -92,7 +92,7 @@ static void on_done(const struct err *err, void *arg) {
 static void invalidate(struct fixture *f, struct redis *r, const char *key) {
     struct done d = {0};
     redis_invalidate(r, &key, 1, false, 5000, on_done, &d);
-    UNTIL(&f->l, 5000, d.calls == 1);
+    UNTIL(&f->l, 30000, d.calls == 1);
     assert_int_equal(d.kind, ERR_NONE);
 }
 
@@ -107,7 +107,7 @@ static void keeps_what_was_set(void **state) {
     assert_string_equal(get(f, f->r, "a"), "two\nlines \"and a space\"");
     assert_string_equal(get(f, f->r, "b"), "(nothing)");
     struct redis *other = open_at(f, f->s.url, "another");
-    UNTIL(&f->l, 5000, redis_up(other));
+    UNTIL(&f->l, 30000, redis_up(other));
     assert_string_equal(get(f, other, "a"), "(nothing)");
     redis_delete(other);
 }
@@ -116,7 +116,7 @@ static void ends_at_its_time(void **state) {
     struct fixture *f = *state;
     redis_set(f->r, "a", "1", 1, 30, redis_now(f->r));
     set(f->r, "b", "2", redis_now(f->r));
-    UNTIL(&f->l, 5000, !strcmp(get(f, f->r, "a"), "(nothing)"));
+    UNTIL(&f->l, 30000, !strcmp(get(f, f->r, "a"), "(nothing)"));
     assert_string_equal(get(f, f->r, "b"), "2");
 }
 
@@ -124,7 +124,7 @@ static void ends_at_its_time(void **state) {
 static void an_old_reader_keeps_nothing(void **state) {
     struct fixture *f = *state;
     struct redis *other = open_at(f, f->s.url, "test");
-    UNTIL(&f->l, 5000, redis_up(other));
+    UNTIL(&f->l, 30000, redis_up(other));
     get(f, f->r, "a");
     get(f, f->r, "b"); /* has a stamp from now on; without one it would count as invalidated */
     struct redis_stamp before = *redis_now(f->r);
@@ -182,7 +182,7 @@ static void many_keys_at_once(void **state) {
     }
     struct done d = {0};
     redis_invalidate(f->r, keys, N, false, 5000, on_done, &d);
-    UNTIL(&f->l, 5000, d.calls == 1);
+    UNTIL(&f->l, 30000, d.calls == 1);
     assert_int_equal(d.kind, ERR_NONE);
     assert_string_equal(get(f, f->r, "k0"), "(nothing)");
     assert_string_equal(get(f, f->r, "k1200"), "(nothing)");
@@ -195,7 +195,7 @@ static void everything_at_once(void **state) {
     struct redis_stamp before = *redis_now(f->r);
     struct done d = {0};
     redis_invalidate(f->r, NULL, 0, true, 5000, on_done, &d);
-    UNTIL(&f->l, 5000, d.calls == 1);
+    UNTIL(&f->l, 30000, d.calls == 1);
     assert_string_equal(get(f, f->r, "a"), "(nothing)");
     set(f->r, "a", "old", &before);
     assert_string_equal(get(f, f->r, "a"), "(nothing)");
@@ -220,9 +220,9 @@ static void a_killed_server_is_used_again(void **state) {
     redisserver_signal(&f->s, SIGSTOP); /* so that the question is on its way */
     assert_non_null(redis_get(f->r, "a", on_got, &g));
     redisserver_kill(&f->s);
-    UNTIL(&f->l, 5000, g.calls == 1);
+    UNTIL(&f->l, 30000, g.calls == 1);
     assert_false(g.answered);
-    UNTIL(&f->l, 5000, !redis_up(f->r));
+    UNTIL(&f->l, 30000, !redis_up(f->r));
     assert_string_equal(get(f, f->r, "a"), "(away)");
     assert_string_equal(redis_now(f->r)->era, "");
     redisserver_up(&f->s);
@@ -259,7 +259,7 @@ static void a_hanging_server_is_away(void **state) {
     redisserver_signal(&f->s, SIGSTOP);
     assert_non_null(redis_get(f->r, "a", on_got, &g));
     redis_invalidate(f->r, &key, 1, false, 60000, on_done, &d);
-    UNTIL(&f->l, 5000, g.calls == 1);
+    UNTIL(&f->l, 30000, g.calls == 1);
     assert_false(g.answered);
     assert_string_equal(get(f, f->r, "a"), "(away)");
     assert_int_equal(d.calls, 0);
@@ -279,7 +279,7 @@ static void a_busy_process_is_not_the_servers_fault(void **state) {
     assert_non_null(redis_get(f->r, "a", on_got, &g));
     uv_run(&f->l.loop, UV_RUN_ONCE); /* it is sent */
     usleep((REDIS_ANSWER_MS + 100) * 1000);
-    UNTIL(&f->l, 5000, g.calls == 1);
+    UNTIL(&f->l, 30000, g.calls == 1);
     assert_string_equal(g.text, "1");
     assert_int_equal(f->ups, 1);
 }
@@ -297,7 +297,7 @@ static void what_was_given_up_ends_the_era(void **state) {
     assert_false(redis_up(f->r));
     redis_invalidate(f->r, &key, 1, false, 1, on_done, &d);
     assert_int_equal(d.calls, 0); /* not from inside */
-    UNTIL(&f->l, 5000, d.calls == 1);
+    UNTIL(&f->l, 30000, d.calls == 1);
     assert_int_equal(d.kind, ERR_TIMEOUT);
     redisserver_signal(&f->s, SIGCONT);
     UNTIL(&f->l, 10000, redis_up(f->r));
@@ -339,7 +339,7 @@ static void the_end_is_told(void **state) {
     redis_delete(r);
     assert_int_equal(held.kind, ERR_SHUTDOWN);
     r = open_at(f, f->s.url, "test");
-    UNTIL(&f->l, 5000, redis_up(r));
+    UNTIL(&f->l, 30000, redis_up(r));
     redisserver_signal(&f->s, SIGSTOP);
     redis_invalidate(r, &key, 1, false, 60000, on_done, &sent);
     redis_get(r, "a", on_got, &g);
@@ -360,7 +360,7 @@ static void a_password_and_a_database(void **state) {
     struct redis *wrong = open_at(&f, url, "test");
     snprintf(url, sizeof url, "unix://:p%%40ss%%2Fw:rd@%s?db=3", f.s.path);
     struct redis *right = open_at(&f, url, "test");
-    UNTIL(&f.l, 5000, redis_up(right));
+    UNTIL(&f.l, 30000, redis_up(right));
     assert_false(redis_up(wrong));
     set(right, "a", "1", redis_now(right));
     assert_string_equal(get(&f, right, "a"), "1");

@@ -90,7 +90,7 @@ static inline struct landed *fly(struct pgconn *c) {
     memset(&last, 0, sizeof last);
     pgconn_send(c, on_landed, &last);
     assert_false(last.done);
-    assert_true(run_until(&last.done, 20000));
+    assert_true(run_until(&last.done, 30000));
     return &last;
 }
 
@@ -120,7 +120,7 @@ static inline void on_opened(struct pgconn *c, const struct err *err, void *arg)
 static inline struct pgconn *open_conn(const char *url) {
     struct opened o = {0};
     struct pgconn *c = pgconn_new(&loop, url, 5000, on_opened, &o);
-    assert_true(run_until(&o.done, 6000));
+    assert_true(run_until(&o.done, 30000));
     assert_string_equal(o.err.msg, "");
     assert_false(pgconn_dead(c));
     return c;
