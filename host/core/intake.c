@@ -236,17 +236,19 @@ static struct queue *queue_for(struct intake *in, const struct gen_queue *g, boo
     struct queue *q = find(in, &spec);
     *changed = !q || !q->ready || q->spec.ack_wait_ms != spec.ack_wait_ms ||
                q->spec.replicas != spec.replicas;
-    if (!q) {
+    bool made = !q;
+    if (made) {
         q = xcalloc(1, sizeof *q);
         q->in = in;
         q->spec = spec;
         list_push(&in->queues, &q->node);
-    } else {
-        take_changes(q, &spec);
-        queuespec_free(&spec);
     }
     free(q->name);
     q->name = xstrdup(g->name);
+    if (!made) {
+        take_changes(q, &spec);
+        queuespec_free(&spec);
+    }
     q->concurrency = g->concurrency;
     q->group = g->group;
     return q;

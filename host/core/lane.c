@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/lane.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "core/after.h"
 #include "core/retry.h"
@@ -14,7 +15,10 @@
 #define ONE_WANTED_MAX (1 << 20)
 #define SLOW_MS 100  /* members that take longer go each alone */
 #define GATHER_MS 25 /* what a flight of first statements may take */
-#define QUICK_MS 25  /* members that take longer may wait for locks */
+#define IMPATIENT_TRIES 3
+/* So many turns in a row that did not come: who has it was stopped, say. */
+#define TURNS_MISSED 3
+#define WITHOUT_TURNS_MS 3000
 /* Share of failing members times size from which a savepoint each is cheaper than running the
  * others again; measured: 0.3 to 0.6. */
 #define SAVEPOINTS_FROM 0.3
@@ -29,7 +33,9 @@ struct lane {
     int n_requests, running;
     struct after *pump;
     struct width width;
-    int32_t turn; /* turn_key */
+    int32_t turn;           /* turn_key */
+    int turns_missed;       /* in a row */
+    uint64_t turns_from_ms; /* monotonic */
     /* Learned of the generation: what a handler does may change with it. */
     uint32_t generation;
     bool apart;       /* lane_note_apart */
@@ -251,15 +257,23 @@ bool lane_early(const struct lane *l) {
     return l->early_misses < EARLY_MISSES;
 }
 
-bool lane_impatient(const struct lane *l) {
-    return l->width.cut && l->width.now < l->width.most && l->member_ms < QUICK_MS;
+bool lane_impatient(const struct lane *l, const struct task *t) {
+    bool narrowed = l->width.cut && l->width.now < l->width.most;
+    return narrowed && t->conflicts < IMPATIENT_TRIES;
 }
 
 bool lane_turn(const struct lane *l, int32_t *turn) {
-    *turn = l->turn;
-    if (l->width.places > 1)
-        *turn += (int32_t)retry_random(0, l->width.places - 1);
-    return l->width.places > 0;
+    int places = l->width.places;
+    *turn = (int32_t)((uint32_t)l->turn + (places ? (uint32_t)retry_random(0, places - 1) : 0));
+    return places && clock_mono_ms() >= l->turns_from_ms;
+}
+
+void lane_note_turn(struct lane *l, bool got) {
+    l->turns_missed = got ? 0 : l->turns_missed + 1;
+    if (l->turns_missed < TURNS_MISSED)
+        return;
+    l->turns_missed = 0;
+    l->turns_from_ms = clock_mono_ms() + WITHOUT_TURNS_MS;
 }
 
 bool lane_wants_savepoints(const struct lane *l, int n) {

@@ -38,11 +38,13 @@ void lane_note_early(struct lane *l, bool rode);
 int lane_gathers(const struct lane *l);
 /* Does the first statement travel with BEGIN? */
 bool lane_early(const struct lane *l);
-/* Is it one for which a lock that another transaction holds is a conflict at once, also where it
- * runs alone? (Only the first time: it may be a lock that others take on purpose.) */
-bool lane_impatient(const struct lane *l);
+/* Is a lock that another transaction holds a conflict at once, also where t runs alone? (Only a few
+ * times: it may be a lock that others take on purpose.) */
+bool lane_impatient(const struct lane *l, const struct task *t);
 /* Does it take turns with the same lane of other workers? Then *turn is the place to wait for. */
 bool lane_turn(const struct lane *l, int32_t *turn);
+/* It got its turn, or waited for it in vain: then it does without for a while. */
+void lane_note_turn(struct lane *l, bool got);
 /* Would a group of n lose more to failing members than savepoints cost? */
 bool lane_wants_savepoints(const struct lane *l, int n);
 #endif

@@ -11,7 +11,7 @@
 enum run_end {
     RUN_DONE,     /* call->result, call->effects */
     RUN_FAILED,   /* run->failure */
-    RUN_CONFLICT, /* 40001 or 40P01: roll back, run again */
+    RUN_CONFLICT, /* run_is_conflict: roll back, run again */
     RUN_LOST,     /* the connection broke: run again once there is one */
     RUN_APART,    /* struct run_share: it wants what it cannot have there; start it otherwise */
 };

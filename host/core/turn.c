@@ -2,8 +2,12 @@
 #include "core/turn.h"
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #define CLASS "1380075056" /* "RBF0": what else uses advisory locks of two numbers is not met */
+
+#define TEXT_(x) #x
+#define TEXT(x) TEXT_(x)
 
 /* FNV-1a (draft-eastlake-fnv). Two operations of one key would only wait for each other. */
 static uint32_t mix(uint32_t hash, const char *s) {
@@ -25,13 +29,27 @@ static void add(struct pgconn *c, const char *sql, int32_t key) {
 
 /* The limit holds for the statement only: it is its own transaction. Who had the place may have
  * been stopped (a frozen machine). */
+#define TAKE                                                                                       \
+    "WITH patience AS MATERIALIZED (SELECT clock_timestamp() AS since,"                            \
+    "   set_config('lock_timeout', '" TEXT(                                                        \
+        TURN_PATIENCE_MS) "', true))"                                                              \
+                          " SELECT pg_advisory_lock(" CLASS ", $1::int),"                          \
+                          " floor(EXTRACT(EPOCH FROM clock_timestamp() - since) * 1000)::int "     \
+                          "FROM patience"
+
 void turn_add_take(struct pgconn *c, int32_t key) {
-    add(c,
-        "WITH patience AS MATERIALIZED (SELECT set_config('lock_timeout', '1000', true))"
-        " SELECT pg_advisory_lock(" CLASS ", $1::int) FROM patience",
-        key);
+    add(c, TAKE, key);
+}
+
+int turn_waited_ms(const struct pgres *taken) {
+    int ms = pgres_rows(taken) ? atoi(pgres_value(taken, 0, 1, NULL)) : TURN_PATIENCE_MS;
+    return ms < 0 ? 0 : ms > TURN_PATIENCE_MS ? TURN_PATIENCE_MS : ms; /* somebody sets the clock */
 }
 
 void turn_add_leave(struct pgconn *c, int32_t key) {
     add(c, "SELECT pg_advisory_unlock(" CLASS ", $1::int)", key);
+}
+
+bool turn_left(const struct pgres *left) {
+    return pgres_status(left) == PGRES_ROWS_;
 }

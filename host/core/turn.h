@@ -7,12 +7,17 @@
 #define RBF_TURN_H
 #include "pg/pgconn.h"
 
-/* The same for the same operation of the same namespace, everywhere. */
-int32_t turn_key(const char *ns, const char *operation);
 #define TURN_PATIENCE_MS 1000
 
-/* Adds one statement, to be followed by a sync of its own; it fails where it waited for longer. */
+/* The same for the same operation of the same namespace, everywhere. */
+int32_t turn_key(const char *ns, const char *operation);
+/* Adds one statement, to be followed by a sync of its own. It fails where it waited for too long,
+ * and may have the lock all the same, granted in the last moment: it is to be left in any case. */
 void turn_add_take(struct pgconn *c, int32_t key);
+/* How long that took, in ms; its failure: TURN_PATIENCE_MS. */
+int turn_waited_ms(const struct pgres *taken);
 /* Adds one statement; not inside a transaction. */
 void turn_add_leave(struct pgconn *c, int32_t key);
+/* False: perhaps it is held still. */
+bool turn_left(const struct pgres *left);
 #endif

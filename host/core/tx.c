@@ -89,7 +89,10 @@ static void tx_free(struct tx *tx) {
 }
 
 static void on_rolled_back(struct pgconn *c, const struct pgflight *f, void *arg) {
-    tx_free(arg);
+    struct tx *tx = arg;
+    if (tx->has_turn && !f->lost && !turn_left(f->res[f->n - 1]))
+        pgconn_taint(c);
+    tx_free(tx);
 }
 
 static bool is_open(const struct tx *tx) {
@@ -246,7 +249,7 @@ void tx_begin(struct tx *tx) {
     tx->lookup = open + takes_turn;
     tx->begun_ns = uv_hrtime();
     tx->bytes = 0;
-    tx->begun = tx->untimed = false;
+    tx->begun = false;
     if (open)
         add_rollback(c);
     if (takes_turn) {
@@ -259,7 +262,7 @@ void tx_begin(struct tx *tx) {
     if (t->op >= 0)
         run_add_limits(c, task_op(t)->timeout_ms);
     tx->shared = tx->n > 1;
-    tx->impatient = tx->shared || (tx->lane && !t->conflicts && lane_impatient(tx->lane));
+    tx->impatient = tx->shared || (tx->lane && lane_impatient(tx->lane, t));
     if (tx->impatient)
         pgconn_add(c, LOCK_TIMEOUT, 0, NULL, 0);
     add_early(tx);
@@ -316,13 +319,19 @@ static const struct err *error_between(const struct pgflight *f, int from, int e
     return NULL;
 }
 
-/* Whether it got it or not: the time that it waited is not its members'. */
+/* The time that it waited is not its members'. */
 static void take_turn(struct tx *tx, const struct pgflight *f) {
-    if (tx->has_turn)
-        return;
-    tx->has_turn = pgres_status(f->res[tx->lookup - 1]) == PGRES_ROWS_;
-    tx->begun_ns = uv_hrtime();
-    tx->untimed = tx->riding;
+    int waited = turn_waited_ms(f->res[tx->lookup - 1]);
+    tx->has_turn = true;
+    tx->begun_ns += (uint64_t)waited * 1000000;
+    if (tx->begun_ns > uv_hrtime())
+        tx->begun_ns = uv_hrtime();
+    lane_note_turn(tx->lane, waited < TURN_PATIENCE_MS);
+    list_each(&tx->members, it) {
+        struct task *t = container_of(it, struct task, member);
+        if (t->run.early && waited < TURN_PATIENCE_MS)
+            t->run.deadline_ms -= (uint64_t)(TURN_PATIENCE_MS - waited);
+    }
 }
 
 static void on_begun(struct pgconn *c, const struct pgflight *f, void *arg) {
@@ -330,7 +339,7 @@ static void on_begun(struct pgconn *c, const struct pgflight *f, void *arg) {
     const struct err *err = f->lost ? NULL : error_between(f, tx->lookup, f->n - tx->riding);
     tasklog_flight(&tx->members, f);
     tx->begun = true;
-    if (tx->wants_turn && !f->lost)
+    if (tx->wants_turn && !tx->has_turn && !f->lost)
         take_turn(tx, f);
     if (f->lost && tx->riding) {
         tx_feed(tx, f);

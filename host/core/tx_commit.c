@@ -61,8 +61,8 @@ static void failed_sql(struct tx *tx, const struct err *err) {
     tx_failed(tx, &f);
 }
 
-static const struct err *first_error(const struct pgflight *f) {
-    for (int i = 0; i < f->n; i++)
+static const struct err *first_error(const struct pgflight *f, int last) {
+    for (int i = 0; i <= last; i++)
         if (pgres_status(f->res[i]) == PGRES_FAILED)
             return pgres_err(f->res[i]);
     return NULL;
@@ -80,10 +80,10 @@ static void twin_was_first(struct tx *tx) {
 
 static void on_committed(struct pgconn *c, const struct pgflight *f, void *arg) {
     struct tx *tx = arg;
-    const struct err *err = f->lost ? NULL : first_error(f);
     int commit = f->n - 1 - tx->has_turn;
+    const struct err *err = f->lost ? NULL : first_error(f, commit);
     if (tx->has_turn && !f->lost) /* in a transaction that failed it cannot be left yet */
-        tx->has_turn = pgres_status(f->res[f->n - 1]) != PGRES_ROWS_;
+        tx->has_turn = !turn_left(f->res[f->n - 1]);
     tasklog_flight(&tx->ran, f);
     if (f->lost || FAILPOINT("tx.committed")) {
         tx_trouble(tx, NULL); /* committed or not: the dedup lookup will tell */

@@ -122,11 +122,18 @@ void tx_failed(struct tx *tx, const struct failure *f) {
     tx_close(tx);
 }
 
+/* What one alone waits for may be anybody's lock. */
+static enum width_end width_end_of(const struct tx *tx, const struct err *err) {
+    bool blocked =
+        !strcmp(err->sqlstate, "40P01") || (tx->shared && strcmp(err->sqlstate, "40001"));
+    return blocked ? WIDTH_BLOCKED : WIDTH_CONFLICT;
+}
+
 void tx_conflict(struct tx *tx, const struct err *err) {
     tx_unite(tx);
     struct task *t = tx_first(tx);
     tx->h->stats.conflicts++;
-    tx->end = strcmp(err->sqlstate, "40001") ? WIDTH_BLOCKED : WIDTH_CONFLICT;
+    tx->end = width_end_of(tx, err);
     log_debug("conflict", LOG_S("operation", task_op(t)->path), LOG_S("request_id", t->env.id),
               LOG_I("time", t->conflicts + 1), LOG_I("members", tx->n));
     if (tx->shared) {
@@ -144,7 +151,7 @@ void tx_conflict(struct tx *tx, const struct err *err) {
                             .status = 500,
                             .code = "CONCURRENCY_CONFLICT",
                             .message = "too many concurrent changes of the same rows",
-                            .internal = "serialization failure, 10 times in a row",
+                            .internal = "serialization failures or locks, 10 times in a row",
                             .retry_after_ms = -1};
         t->conflicts = 0;
         tx_failed(tx, &f);
@@ -283,8 +290,7 @@ static void finish(struct tx *tx) {
     } else if (FAILPOINT("tx.before_commit")) {
         lost(tx);
     } else {
-        if (!tx->untimed)
-            lane_note_time(tx->lane, (double)(uv_hrtime() - tx->begun_ns) / 1e6, tx->n);
+        lane_note_time(tx->lane, (double)(uv_hrtime() - tx->begun_ns) / 1e6, tx->n);
         tx_commit(tx);
     }
 }

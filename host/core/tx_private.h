@@ -24,13 +24,12 @@ struct tx {
     bool impatient;              /* with a short lock timeout */
     bool early, gathered;        /* the first member's, all members' */
     bool begun;                  /* flight 1 is back */
-    bool wants_turn, has_turn;   /* turn.h */
+    bool wants_turn, has_turn;   /* turn.h; perhaps it has not, and need not wait again */
     int32_t turn;
     int lookup; /* its place in flight 1 */
     bool savepoints;
     bool collecting;   /* runs that end are only marked (task.over) */
     uint64_t begun_ns; /* monotonic */
-    bool untimed;      /* begun_ns is too late: first statements ran in the flight that waited */
     size_t bytes;      /* of the results and effects so far */
     enum width_end end;
     int stored_status; /* of a stored result, while its caller's middleware is checked */

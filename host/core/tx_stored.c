@@ -51,6 +51,7 @@ static void on_checked(struct run *r, enum run_end end) {
     } else if (end == RUN_FAILED) {
         refused(tx, t);
     } else if (end == RUN_CONFLICT) {
+        t->conflicts++;
         tx_run_again(tx_take_only(tx));
     } else if (++t->losses <= MAX_LOSSES || !pgpool_up(tx->h->pool)) {
         tx_run_later(tx_take_only(tx));
@@ -82,7 +83,8 @@ void tx_stored(struct tx *tx, const struct pgres *r) {
         tx->stored_status = atoi(pgres_value(r, 0, 1, NULL));
         buf_puts(&tx->stored, data ? data : "null");
         t->req.middleware_only = true;
-        run_start(&t->run, tx->h, t->gen, &t->req, tx->conn, NULL, (uint64_t)task_op(t)->timeout_ms,
-                  on_checked, tx);
+        const struct run_share share = {.impatient = tx->impatient};
+        run_start_shared(&t->run, tx->h, t->gen, &t->req, tx->conn, &share,
+                         (uint64_t)task_op(t)->timeout_ms, on_checked, tx);
     }
 }

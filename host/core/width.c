@@ -15,6 +15,7 @@
  * is in vain, or a few are blocked; and to try without is dear, as the others are met who still
  * take theirs. */
 #define CROWDED_SHARE 0.35
+#define UNCROWDED_SHARE 0.09
 #define BLOCKED_WEIGHT 0.2
 #define MOST_PLACES 4
 #define TURNS_PROBE_MAX 2048
@@ -65,7 +66,7 @@ bool width_learn(struct width *w, enum width_end end) {
     }
     if (!w->cut && w->seen >= w->now && w->share < CALM_SHARE)
         set(w, w->now * 2); /* slow start: a handler that waits long is wide after two rounds */
-    else if (w->cut && w->seen >= w->probe && w->share < CALM_SHARE)
+    else if (w->cut && w->seen >= w->probe && w->share < (w->places ? UNCROWDED_SHARE : CALM_SHARE))
         widen(w);
     return false;
 }

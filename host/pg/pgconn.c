@@ -450,6 +450,10 @@ bool pgconn_touched(const struct pgconn *c) {
     return c->touches & SESSION_LASTS;
 }
 
+void pgconn_taint(struct pgconn *c) {
+    c->touches |= SESSION_LASTS;
+}
+
 bool pgconn_scope_changed(const struct pgconn *c) {
     return c->touches & SESSION_SCOPE;
 }

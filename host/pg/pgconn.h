@@ -98,6 +98,8 @@ bool pgconn_busy(const struct pgconn *c);    /* a flight is under way */
 bool pgconn_dead(const struct pgconn *c);
 /* Has a statement perhaps left something in the session (SET, advisory lock, temporary table …)? */
 bool pgconn_touched(const struct pgconn *c);
+/* What was added as PGADD_OWN has left something there: as if it were touched. */
+void pgconn_taint(struct pgconn *c);
 /* Does the open transaction perhaps run as another role or with another search_path? */
 bool pgconn_scope_changed(const struct pgconn *c);
 /* Would another request in the same transaction notice the statement, or suffer from it (a setting,

@@ -30,6 +30,7 @@ static void assert_failed(const struct landed_result *r, const char *sqlstate) {
 
 static void session_has_our_defaults(void **state) {
     assert_string_equal(ask(conn, "SHOW enable_seqscan")->value, "off");
+    assert_string_equal(ask(conn, "SHOW jit")->value, "off");
     assert_string_equal(ask(conn, "SHOW statement_timeout")->value, "25s");
     assert_string_equal(ask(conn, "SHOW lock_timeout")->value, "20s");
     assert_string_equal(ask(conn, "SHOW idle_in_transaction_session_timeout")->value, "27s");
