@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE /* strcasestr */
 #include "core/run.h"
 #include "base/buf.h"
 #include "base/clock.h"
@@ -55,6 +56,12 @@ bool run_is_conflict(const struct err *err, bool impatient) {
            (impatient && !strcmp(err->sqlstate, "55P03"));
 }
 
+/* A handler that says NOWAIT is to be told so. */
+bool run_conflicts(const struct run *r, const struct err *err) {
+    bool waits = r->share.impatient && !strcasestr(r->call->sql, "nowait");
+    return run_is_conflict(err, waits);
+}
+
 static bool is_cancel(const struct err *err) {
     return !strcmp(err->sqlstate, "57014") || !strcmp(err->sqlstate, "25P03");
 }
@@ -94,7 +101,7 @@ static void answered(struct run *r, const struct err *lost, const struct pgres *
     }
     if (!err && before && pgres_status(res) == PGRES_SKIPPED) /* BEGIN itself failed */
         err = pgres_err(before);
-    if (err && run_is_conflict(err, r->share.impatient)) {
+    if (err && run_conflicts(r, err)) {
         r->doomed = *err;
         end(r, RUN_CONFLICT);
     } else if (r->timed_out || (err && is_cancel(err)))

@@ -89,8 +89,10 @@ void run_close(struct run *r); /* frees the call; r may be started again */
 /* After the end: the call is the caller's now, to be deleted. */
 struct call *run_take_call(struct run *r) NODISCARD;
 void run_check_deadlines(struct host *h);
-/* May the same transaction succeed when it runs again? */
+/* May the same transaction succeed when it runs again? impatient: also after a lock timeout. */
 bool run_is_conflict(const struct err *err, bool impatient);
+/* The same of the statement that r is at. */
+bool run_conflicts(const struct run *r, const struct err *err);
 /* Adds what gives the open transaction limits that fit timeout_ms, where the session's do not. */
 void run_add_limits(struct pgconn *c, int64_t timeout_ms);
 #endif

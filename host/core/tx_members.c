@@ -10,6 +10,7 @@
 #define MAX_LOSSES 3
 #define MAX_CONFLICTS 10 /* reruns in place; then it is parked like any other failure */
 /* With others in its transaction: */
+#define LARGE_GROUP 8
 #define MAX_UNDONE 3         /* conflicts; then it goes on alone */
 #define WAIT_MS 25           /* after so long no further member starts; the rest goes back */
 #define MOST_BYTES (4 << 20) /* of results that wait for COMMIT */
@@ -20,7 +21,7 @@ static void go_on(struct tx *tx);
 
 /* One statement of several that travelled together failed: the transaction did. */
 static void first_statement_failed(struct tx *tx, struct task *t, const struct err *err) {
-    if (run_is_conflict(err, tx->impatient))
+    if (run_conflicts(&t->run, err))
         tx_conflict(tx, err);
     else
         drop(tx, t);
@@ -122,11 +123,12 @@ void tx_failed(struct tx *tx, const struct failure *f) {
     tx_close(tx);
 }
 
-/* What one alone waits for may be anybody's lock. */
+/* What one alone waits for may be anybody's lock; a large group that ran in vain is as dear as a
+ * lock timeout. */
 static enum width_end width_end_of(const struct tx *tx, const struct err *err) {
-    bool blocked =
-        !strcmp(err->sqlstate, "40P01") || (tx->shared && strcmp(err->sqlstate, "40001"));
-    return blocked ? WIDTH_BLOCKED : WIDTH_CONFLICT;
+    if (!strcmp(err->sqlstate, "40001"))
+        return tx->n >= LARGE_GROUP ? WIDTH_BLOCKED : WIDTH_CONFLICT;
+    return tx->shared || !strcmp(err->sqlstate, "40P01") ? WIDTH_BLOCKED : WIDTH_CONFLICT;
 }
 
 void tx_conflict(struct tx *tx, const struct err *err) {

@@ -20,7 +20,7 @@ struct width {
 enum width_end {
     WIDTH_CALM,
     WIDTH_CONFLICT, /* a serialization failure undid it */
-    WIDTH_BLOCKED,  /* a deadlock or a lock timeout did, which costs time besides */
+    WIDTH_BLOCKED,  /* a deadlock or a lock timeout did, or it was a large one: that is dear */
 };
 
 void width_init(struct width *w, int most);

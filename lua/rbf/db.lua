@@ -218,7 +218,7 @@ local function catchable(e)
   if not errors.is_error(e) then return true end
   if e.kind == "sql" then
     local class = e.sqlstate:sub(1, 2)
-    return class == "22" or class == "23" or e.sqlstate == "P0001"
+    return class == "22" or class == "23" or e.sqlstate == "P0001" or e.sqlstate == "55P03" -- NOWAIT
   end
   return e.kind == "error"
 end

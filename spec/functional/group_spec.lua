@@ -79,6 +79,18 @@ describe("several mutations in one transaction", function()
     end)
   end
 
+  it("are told of a lock that they do not want to wait for", function()
+    stage:start():stop()
+    stage.db:exec "BEGIN"
+    stage.db:query "SELECT 1 FROM accounts WHERE id = 1 FOR UPDATE"
+    local requests, running = flood("jobs.mixed", N, function(i) return { i = i, how = "nowait" } end)
+    stage.db:exec "ROLLBACK"
+    for _, request in ipairs(requests) do
+      assert.equal(200, request.reply.status, request.reply.raw)
+    end
+    assert.equal(0, stats(running).conflicts)
+  end)
+
   it("enqueue an id once, and each its own", function()
     local requests = flood("jobs.mixed", N, function(i) return { i = i, how = "enqueue" } end)
     for _, request in ipairs(requests) do

@@ -47,6 +47,13 @@ function ways.caught(r)
   assert(not ok)
 end
 
+function ways.nowait(r) -- somebody else has it
+  local ok, err = r.db:savepoint(function()
+    r.db:one "SELECT 1 FROM accounts WHERE id = 1 FOR UPDATE NOWAIT"
+  end)
+  assert(not ok and err.sqlstate == "55P03")
+end
+
 function ways.boom(r, note)
   note(r)
   error "boom"
