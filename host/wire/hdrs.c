@@ -89,43 +89,60 @@ static void add_status(struct hdrs *h, const char *p, size_t n) {
     free(text);
 }
 
-/* A continued line: the last header anew, with more. */
-static void add_more(struct hdrs *h, const char *more, size_t n) {
-    struct hdr last = h->v[--h->n];
-    struct buf value = {0};
-    buf_puts(&value, last.value);
-    if (value.len && n)
-        buf_putc(&value, ' ');
-    buf_put(&value, more, n);
-    add(h, last.name, strlen(last.name), value.p, value.len);
-    buf_free(&value);
-    free(last.name);
+/* The header whose lines are being read. */
+struct reading {
+    struct hdrs *h;
+    const char *name, *value; /* name NULL: none yet */
+    size_t name_len, value_len;
+    struct buf folded; /* its value, if it has more than one line: a message has room for 300,000 */
+};
+
+static void finish(struct reading *r) {
+    if (r->name)
+        add(r->h, r->name, r->name_len, r->value, r->value_len);
+    buf_reset(&r->folded);
 }
 
-static void add_line(struct hdrs *h, size_t first, const char *p, size_t n) {
+static void add_more(struct reading *r, const char *more, size_t n) {
+    if (!n)
+        return;
+    if (!r->folded.len)
+        buf_put(&r->folded, r->value, r->value_len);
+    if (r->folded.len)
+        buf_putc(&r->folded, ' ');
+    buf_put(&r->folded, more, n);
+    r->value = r->folded.p;
+    r->value_len = r->folded.len;
+}
+
+static void read_line(struct reading *r, const char *p, size_t n) {
     const char *colon = memchr(p, ':', n);
-    if (is_blank(*p) && h->n > first) {
+    if (is_blank(*p) && r->name) {
         const char *more = trim(p, &n);
-        add_more(h, more, n);
+        add_more(r, more, n);
     } else if (colon > p && !memchr(p, 0, (size_t)(colon - p))) {
-        size_t len = n - (size_t)(colon - p) - 1;
-        const char *value = trim(colon + 1, &len);
-        add(h, p, (size_t)(colon - p), value, len);
+        finish(r);
+        r->name = p;
+        r->name_len = (size_t)(colon - p);
+        r->value_len = n - r->name_len - 1;
+        r->value = trim(colon + 1, &r->value_len);
     }
 }
 
 void hdrs_parse(struct hdrs *h, const char *block, size_t n) {
     static const char protocol[] = "NATS/1.0";
     const char *end = block + n, *p = block;
-    size_t first = h->n;
+    struct reading r = {.h = h};
     for (size_t len; p < end; p += len + 1) {
         const char *stop = memchr(p, '\n', (size_t)(end - p));
         len = (size_t)((stop ? stop : end) - p);
         if (p == block && len >= sizeof protocol - 1 && !memcmp(p, protocol, sizeof protocol - 1))
             add_status(h, p + sizeof protocol - 1, len - (sizeof protocol - 1));
         else if (len)
-            add_line(h, first, p, len);
+            read_line(&r, p, len);
     }
+    finish(&r);
+    buf_free(&r.folded);
 }
 
 static void put_text(struct buf *out, const char *s) {

@@ -204,6 +204,23 @@ static void headers_of_the_wire(void **state) {
     assert_parsed("", "{}");
 }
 
+/* As many as a message has room for: a copy of the whole for each took ten seconds. */
+static void a_value_of_many_lines(void **state) {
+    enum { LINES = 330000 };
+    struct hdrs h = {0};
+    struct buf block = {0};
+    buf_puts(&block, "NATS/1.0\nA:\n \n");
+    for (int i = 0; i < LINES; i++)
+        buf_puts(&block, " x\n");
+    buf_puts(&block, "B: 1\n\n");
+    hdrs_parse(&h, block.p, block.len);
+    assert_int_equal(h.n, 2);
+    assert_int_equal(strlen(h.v[0].value), 2 * LINES - 1);
+    assert_string_equal(h.v[1].value, "1");
+    buf_free(&block);
+    hdrs_free(&h);
+}
+
 /* Few are compared with each other, many go by hash: the text is the same. */
 static void many_headers_are_told_as_few(void **state) {
     for (int n = 15; n <= 19; n++) {
@@ -365,6 +382,7 @@ int main(void) {
         TEST(content_types),
         TEST(headers_ignore_case),
         TEST(headers_of_the_wire),
+        TEST(a_value_of_many_lines),
         TEST(many_headers_are_told_as_few),
         TEST(headers_survive_json),
         TEST(header_rules),
