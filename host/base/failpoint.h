@@ -7,11 +7,15 @@
  *
  * A step has its own name; the subject of an operation (jobs.users.create) is the step before each
  * of its statements. name:act, with #N the N-th time only, with @P with probability P each time,
- * else always. Acts: kill       SIGKILL to this process stop       SIGSTOP to this process
- * (somebody must send SIGCONT, or kill it) delay=MS   the whole process sleeps error FAILPOINT() is
- * true: the step is to fail, in a way that its file says RBF_FAILPOINT_SEED makes the probabilities
- * repeatable; each act that happens is written to the file RBF_FAILPOINT_LOG as "name act". Any
- * thread; a malformed RBF_FAILPOINT ends the process. */
+ * else always. Acts:
+ *
+ *   kill      SIGKILL to this process
+ *   stop      SIGSTOP to this process (somebody must send SIGCONT, or kill it)
+ *   delay=MS  the whole process sleeps
+ *   error     FAILPOINT() is true: the step is to fail, in a way that its file says
+ *
+ * RBF_FAILPOINT_SEED makes the probabilities repeatable; each act that happens is written to the
+ * file RBF_FAILPOINT_LOG as "name act". Any thread; a malformed RBF_FAILPOINT ends the process. */
 #ifndef RBF_FAILPOINT_H
 #define RBF_FAILPOINT_H
 #include <stdbool.h>

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/lane.h"
 #include "base/clock.h"
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "core/after.h"
 #include "core/retry.h"
@@ -263,7 +264,7 @@ bool lane_impatient(const struct lane *l, const struct task *t) {
 }
 
 bool lane_turn(const struct lane *l, int32_t *turn) {
-    int places = l->width.places;
+    int places = FAILPOINT("lane.turn") ? 1 : l->width.places;
     *turn = (int32_t)((uint32_t)l->turn + (places ? (uint32_t)retry_random(0, places - 1) : 0));
     return places && clock_mono_ms() >= l->turns_from_ms;
 }

@@ -72,6 +72,7 @@ local function draw_points(plan, rng, seed, hosts)
     end
     list[#list + 1] = own[1] .. ":" .. deadly(own[2])
     if plan.aging then list[#list + 1] = "task.before_ack:error@0.4" end
+    if seed % 2 == 0 then list[#list + 1] = "lane.turn:error@0.3" end -- no load here is so dense
     if seed % 5 == 2 then list[#list + 1] = "cron.after_claim:kill@0.5" end -- there are few claims
     if plan.poison then list[#list + 1] = "jobs.tasks.poison:kill" end
     plan.points[h] = table.concat(list, ",")
