@@ -195,6 +195,17 @@ local function describe_streams()
   return table.concat(words, "; ")
 end
 
+-- Do hosts ask for what is there? Who does not get it then waits for the server.
+local function describe_pulls()
+  local words = {}
+  for _, queue in ipairs { "jobs", "events" } do
+    local name = stage.client:stream_of(stage.prefix .. queue .. ".x")
+    local info = name and stage.client:stream_info(name) or {}
+    words[#words + 1] = ("%s pulls wait at %s, its last message is %s"):format(info.waiting, queue, info.last_seq)
+  end
+  return table.concat(words, "; ")
+end
+
 -- What changes as long as anything is done.
 local function progress()
   local words = { stage:count "rbf_outbox", stage:count "rbf_results", stage:count "gone_results", stage:count "rbf_suspects",
@@ -205,7 +216,7 @@ end
 local function describe_rest(messages, rows)
   local left = stage.db:query "SELECT path, id, target_at FROM rbf_outbox LIMIT 1" [1] or {}
   return ("everything to be done: %d messages, %d rows left (%s %s, due at %s); %s"):format(messages, rows, left.path or "",
-    left.id or "", left.target_at or "", describe_streams())
+    left.id or "", left.target_at or "", describe_streams() .. "; " .. describe_pulls())
 end
 
 local function settled()
