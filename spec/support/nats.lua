@@ -431,7 +431,7 @@ function Client:stream_of(subject)
 end
 
 --- Messages stored, and what its consumers say: {messages, pending (not delivered), ack_pending,
---- delivered (deliveries so far), redelivered (of what is pending), waiting (pulls)}.
+--- delivered (deliveries so far), redelivered (of what is pending), waiting (pulls), delivered_seq}.
 function Client:stream_info(name)
   local answer = self:js("STREAM.INFO." .. name)
   if not answer or answer.error then
@@ -440,7 +440,7 @@ function Client:stream_info(name)
   local info = {
     messages = answer.state.messages, last_seq = answer.state.last_seq,
     description = answer.config.description, config = answer.config,
-    pending = 0, ack_pending = 0, delivered = 0, redelivered = 0, waiting = 0,
+    pending = 0, ack_pending = 0, delivered = 0, redelivered = 0, waiting = 0, delivered_seq = 0,
   }
   local list = self:js("CONSUMER.LIST." .. name, {})
   for _, consumer in ipairs(list and type(list.consumers) == "table" and list.consumers or {}) do
@@ -449,6 +449,7 @@ function Client:stream_info(name)
     info.delivered = info.delivered + consumer.delivered.consumer_seq
     info.redelivered = info.redelivered + consumer.num_redelivered
     info.waiting = info.waiting + consumer.num_waiting
+    info.delivered_seq = math.max(info.delivered_seq, consumer.delivered.stream_seq)
   end
   return info
 end

@@ -195,13 +195,15 @@ local function describe_streams()
   return table.concat(words, "; ")
 end
 
--- Do hosts ask for what is there? Who does not get it then waits for the server.
+-- Do hosts ask for what is there? Then it is the server that does not give it; a consumer that is ahead of
+-- its stream, too: what was stored has been lost.
 local function describe_pulls()
   local words = {}
   for _, queue in ipairs { "jobs", "events" } do
     local name = stage.client:stream_of(stage.prefix .. queue .. ".x")
     local info = name and stage.client:stream_info(name) or {}
-    words[#words + 1] = ("%s pulls wait at %s, its last message is %s"):format(info.waiting, queue, info.last_seq)
+    words[#words + 1] = ("%s pulls wait at %s, delivered up to %s of %s"):format(info.waiting, queue, info.delivered_seq,
+      info.last_seq)
   end
   return table.concat(words, "; ")
 end
