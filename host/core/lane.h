@@ -43,7 +43,7 @@ bool lane_early(const struct lane *l);
 bool lane_impatient(const struct lane *l, const struct task *t);
 /* Does it take turns with the same lane of other workers? Then *turn is the place to wait for. */
 bool lane_turn(const struct lane *l, int32_t *turn);
-/* It got its turn, or waited for it in vain: then it does without for a while. */
+/* It got its turn, or waited for it in vain: after a few of those it does without for a while. */
 void lane_note_turn(struct lane *l, bool got);
 /* Would a group of n lose more to failing members than savepoints cost? */
 bool lane_wants_savepoints(const struct lane *l, int n);

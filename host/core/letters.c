@@ -35,10 +35,10 @@ struct cursor {
 
 /* The next letters behind (died_at, id), locked; those that another walk has are passed over. What
  * dies after $6 may have been sent by this very replay: it is not sent on and on. */
-#define NEXT(limit)                                                                                \
+#define NEXT                                                                                       \
     "SELECT id, died_at, payload FROM rbf_dead_letters WHERE " CHOSEN                              \
     " AND (died_at, id) > ($4::bigint, $5::uuid) AND died_at <= $6::bigint"                        \
-    " ORDER BY died_at, id LIMIT " limit " FOR UPDATE SKIP LOCKED"
+    " ORDER BY died_at, id LIMIT $7::int FOR UPDATE SKIP LOCKED"
 
 static void cursor_free(struct cursor *c) {
     free(c->died_at);
@@ -70,14 +70,14 @@ struct walk {
     struct cursor at;
 };
 
-/* Begins a transaction and runs sql there, which takes the parameters of NEXT and gives one row
- * with the last letter it took, or none. NULL with err. */
-static struct pgres *walk_on(struct walk *w, const char *sql, struct err *err) {
-    const char *params[] = {w->choice[0],  w->choice[1], w->choice[2],
-                            w->at.died_at, w->at.id,     w->at.until};
+/* Begins a transaction and runs sql there, which takes the parameters of NEXT (so many letters at
+ * most) and gives one row with the last letter it took, or none. NULL with err. */
+static struct pgres *walk_on(struct walk *w, const char *sql, const char *most, struct err *err) {
+    const char *params[] = {w->choice[0], w->choice[1], w->choice[2], w->at.died_at,
+                            w->at.id,     w->at.until,  most};
     struct pgres *r = run(w->s, "BEGIN ISOLATION LEVEL READ COMMITTED", err)
                           ? NULL
-                          : pgsync_query(w->s, sql, 6, params, err);
+                          : pgsync_query(w->s, sql, 7, params, err);
     if (r && pgres_rows(r))
         cursor_pass(&w->at, r);
     return r;
@@ -149,7 +149,7 @@ static int replay_one(struct pgsync *s, const char *ns, const struct pgres *lett
 
 /* 1: there was one; 0: none is left; -1 with err. */
 static int replay_next(struct walk *w, struct letter_counts *out, struct err *err) {
-    struct pgres *letter = walk_on(w, NEXT("1"), err);
+    struct pgres *letter = walk_on(w, NEXT, "1", err);
     int rc = letter ? pgres_rows(letter) : -1;
     if (rc == 1 && replay_one(w->s, w->choice[0], letter, out, err))
         rc = -1;
@@ -177,19 +177,18 @@ int letters_replay(struct pgsync *s, const char *ns, const struct letter_choice 
 /* ---- discard ---- */
 
 /* So that no transaction is long, and who waits for a row of it does not wait long. */
+#define BATCH "1000"
+
 #define DISCARD                                                                                    \
-    "WITH l AS (" NEXT("1000") "),"                                                                \
-                               " d AS (DELETE FROM rbf_dead_letters d USING l WHERE d.namespace "  \
-                               "= $1 AND d.id = l.id"                                              \
-                               "   RETURNING d.request_id),"                                       \
-                               " r AS (DELETE FROM rbf_results r USING d WHERE r.namespace = $1"   \
-                               "   AND r.request_id = d.request_id AND r.status <> 200)"           \
-                               " SELECT id, died_at, count(*) OVER () FROM l ORDER BY died_at "    \
-                               "DESC, id DESC LIMIT 1"
+    "WITH l AS (" NEXT "), d AS (DELETE FROM rbf_dead_letters d USING l WHERE d.namespace = $1"    \
+    "   AND d.id = l.id RETURNING d.request_id),"                                                  \
+    " r AS (DELETE FROM rbf_results r USING d WHERE r.namespace = $1"                              \
+    "   AND r.request_id = d.request_id AND r.status <> 200)"                                      \
+    " SELECT id, died_at, count(*) OVER () FROM l ORDER BY died_at DESC, id DESC LIMIT 1"
 
 /* How many went; -1 with err. */
 static int64_t discard_next(struct walk *w, struct err *err) {
-    struct pgres *last = walk_on(w, DISCARD, err);
+    struct pgres *last = walk_on(w, DISCARD, BATCH, err);
     int64_t n = !last ? -1 : pgres_rows(last) ? atoll(pgres_value(last, 0, 2, NULL)) : 0;
     pgsync_free(last);
     if (n >= 0 && run(w->s, "COMMIT", err))

@@ -10,7 +10,7 @@
 #define MAX_LOSSES 3
 #define MAX_CONFLICTS 10 /* reruns in place; then it is parked like any other failure */
 /* With others in its transaction: */
-#define LARGE_GROUP 8
+#define LARGE_GROUP 8        /* from so many on, to have run in vain is dear */
 #define MAX_UNDONE 3         /* conflicts; then it goes on alone */
 #define WAIT_MS 25           /* after so long no further member starts; the rest goes back */
 #define MOST_BYTES (4 << 20) /* of results that wait for COMMIT */

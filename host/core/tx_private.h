@@ -24,9 +24,10 @@ struct tx {
     bool impatient;              /* with a short lock timeout */
     bool early, gathered;        /* the first member's, all members' */
     bool begun;                  /* flight 1 is back */
-    bool wants_turn, has_turn;   /* turn.h; perhaps it has not, and need not wait again */
-    int32_t turn;
-    int lookup; /* its place in flight 1 */
+    bool wants_turn;             /* turn.h */
+    bool has_turn;               /* or waited in vain, and may have it all the same: to be left */
+    int32_t turn;                /* its place, turn_add_take's key */
+    int lookup;                  /* where in flight 1 the dedup lookup is */
     bool savepoints;
     bool collecting;   /* runs that end are only marked (task.over) */
     uint64_t begun_ns; /* monotonic */

@@ -12,11 +12,10 @@ struct migrate_watch {
 };
 /* Applies the files NNN_name.sql of dir, in order, that rbf_migrations does not hold under (owner,
  * name): each in one transaction, all under one advisory lock, with its checksum. owner is "rbf"
- * for the host's own tables, "app" for the app's. A missing dir is fine (nothing to apply). watch:
- * may be NULL.
- * *applied counts. -1 with err: server and file:line of the failed statement, the server's message;
- * or that an applied file was changed since (name it and say: add a new file instead). Before the
- * host's first migration rbf_migrations is created if it is missing. */
+ * for the host's own tables, "app" for the app's. A missing dir is fine (nothing to apply). watch
+ * may be NULL. *applied counts. -1 with err: server and file:line of the failed statement, the
+ * server's message; or that an applied file was changed since (name it and say: add a new file
+ * instead). Before the host's first migration rbf_migrations is created if it is missing. */
 int migrate_apply(const char *url, const char *owner, const char *dir,
                   const struct migrate_watch *watch, int *applied, struct err *err);
 enum migrate_state {

@@ -195,9 +195,7 @@ describe("a script", function()
     it("is given 504 in time when the host does not answer, and the result later", function()
       local before = #running:workers()
       for _, pid in ipairs(running:workers()) do proc.kill(pid, "STOP") end
-      finally(function()
-        for _, pid in ipairs(running:workers()) do proc.kill(pid, "CONT") end
-      end)
+      finally(function() running:wake() end)
       assert.is_true(before > 0)
       local got = result [[
         print(json { m = try(backend.mutations.mark, { input = { tag = "late" }, requestId = "late 1",
@@ -208,7 +206,7 @@ describe("a script", function()
       assert.matches("within 200 ms; the request may still run: ask again under its request id late 1$", got.m.message)
       assert.equal("late 1", got.m.id)
       assert.equal(504, got.q.status)
-      for _, pid in ipairs(running:workers()) do proc.kill(pid, "CONT") end
+      running:wake()
       assert.equal("late 1", result [[
         print(json(backend.mutations.mark { input = { tag = "late" }, requestId = "late 1" })) ]].request_id)
       assert.equal(1, rows "late")

@@ -32,10 +32,6 @@ describe("a host that was stopped", function()
   end)
 
   after_each(function()
-    for _, running in ipairs(stage.hosts) do
-      for _, pid in ipairs(running:workers()) do proc.kill(pid, "CONT") end
-      running.process:kill "CONT"
-    end
     host.close(stage)
   end)
 

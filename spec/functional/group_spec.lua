@@ -3,6 +3,8 @@ local host = require "spec.support.host"
 local proc = require "spec.support.proc"
 
 local N = host.scaled(600, 120)
+-- Transactions for each mutation, at most: a slow build ends few within 100 ms, so it has few in hand.
+local SHARE = host.scale < 1 and .9 or .5
 
 describe("several mutations in one transaction", function()
   local stage
@@ -47,7 +49,7 @@ describe("several mutations in one transaction", function()
   it("are fewer transactions than mutations", function()
     local s = stats(mix("plain", 200, true))
     assert.equal(N, s.done)
-    assert.truthy(s.groups < s.done, ("%d transactions for %d"):format(s.groups, s.done))
+    assert.truthy(s.groups < s.done * SHARE, ("%d transactions for %d"):format(s.groups, s.done))
   end)
 
   it("are not with group = 1", function()
@@ -111,7 +113,7 @@ describe("several mutations in one transaction", function()
       assert.equal(i, request.reply.body.i)
     end
     assert.equal(N, stage:count "notes" - 1)
-    assert.truthy(stats(running).groups < N)
+    assert.truthy(stats(running).groups < N * SHARE)
   end)
 
   it("of one statement do not suffer from one that fails", function()

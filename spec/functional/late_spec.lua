@@ -30,10 +30,6 @@ describe("a late finisher", function()
   end)
 
   after_each(function()
-    for _, running in ipairs(stage.hosts) do
-      for _, pid in ipairs(running:workers()) do proc.kill(pid, "CONT") end
-      running.process:kill "CONT"
-    end
     host.close(stage)
   end)
 

@@ -130,6 +130,13 @@ function Host:workers()
   return proc.children(self.process.pid)
 end
 
+--- SIGCONT to all of its processes, whichever a spec has stopped.
+function Host:wake()
+  if not self.process:alive() then return end
+  for _, pid in ipairs(self:workers()) do proc.kill(pid, "CONT") end
+  self.process:kill "CONT"
+end
+
 --- kill -9 of one worker (the first, or a random one of several).
 function Host:kill_worker()
   local pids = self:workers()
@@ -344,6 +351,7 @@ end
 --- Ends the hosts, drops the streams.
 function Stage:close()
   for _, host in ipairs(self.hosts) do
+    host:wake()
     host.process:finish("TERM", 5000)
   end
   if self.client then
