@@ -39,6 +39,8 @@ struct pull {
     void *arg;
     int want, outstanding;
     bool gone;
+    bool unsure;       /* whether the consumer is still there: the connection was away since */
+    bool told;         /* that it remains so */
     uint64_t heard_ms; /* a message or status, or the first request after none */
     uint64_t check;    /* the pending CONSUMER.INFO or echo */
 };
@@ -124,7 +126,7 @@ static void ask(struct pull *p, int batch) {
  * parsed as JSON by the server, so the next is sent when less than half of what is wanted is still
  * to come (or nothing is): their number falls to the logarithm while slots come free one by one. */
 static void top_up(struct pull *p) {
-    if (!p->b || p->gone || !bus_up(p->b) || p->want <= p->outstanding)
+    if (!p->b || p->gone || p->unsure || !bus_up(p->b) || p->want <= p->outstanding)
         return;
     if (p->outstanding == 0 || p->outstanding * 2 < p->want)
         ask(p, p->want - p->outstanding);
@@ -139,6 +141,7 @@ static void go(struct pull *p, const char *why) {
     if (p->gone)
         return;
     p->gone = true;
+    p->unsure = false;
     p->on_gone(p, &err, p->arg);
 }
 
@@ -152,6 +155,15 @@ static void on_echo(const struct bus_msg *m, const struct err *err, void *arg) {
     p->heard_ms = clock_mono_ms(); /* JetStream alone is silent: look again later */
 }
 
+static void remain_unsure(struct pull *p, const struct err *err) {
+    if (err->kind == ERR_TIMEOUT)
+        p->check = bus_echo(p->b, ECHO_MS, on_echo, p, NULL);
+    if (p->unsure && !p->told && bus_up(p->b))
+        log_warn("nothing is pulled until NATS tells of the consumer", LOG_S("stream", p->stream),
+                 LOG_S("error", err->msg));
+    p->told = p->told || bus_up(p->b);
+}
+
 static void on_info(const struct bus_msg *m, const struct err *failed, void *arg) {
     struct pull *p = arg;
     struct err err;
@@ -161,16 +173,17 @@ static void on_info(const struct bus_msg *m, const struct err *failed, void *arg
     p->heard_ms = clock_mono_ms();
     if (info) { /* it lives, our requests do not */
         json_decref(info);
+        p->unsure = false;
         drop_all(p);
         top_up(p);
     } else if (code == JSAPI_NO_CONSUMER || code == JSAPI_NO_STREAM)
         go(p, err.msg);
-    else if (err.kind == ERR_TIMEOUT)
-        p->check = bus_echo(p->b, ECHO_MS, on_echo, p, NULL);
+    else
+        remain_unsure(p, &err);
 }
 
 static void check(struct pull *p) {
-    if (!p->check)
+    if (!p->check && bus_up(p->b))
         p->check =
             jsapi_call(p->b, "CONSUMER.INFO", p->stream, p->consumer, NULL, on_info, p, NULL);
 }
@@ -183,7 +196,7 @@ static void tick(struct pull *p, uint64_t now) {
         p->done_with = r->number;
         settle(p, r, r->left);
     }
-    if (p->outstanding > 0 && now - p->heard_ms > pull_times.silence_ms)
+    if (p->unsure || (p->outstanding > 0 && now - p->heard_ms > pull_times.silence_ms))
         check(p);
     top_up(p);
 }
@@ -286,12 +299,15 @@ static void on_pulled(struct bus_msg *m, void *arg) {
     bus_msg_delete(m);
 }
 
+/* A server that was started anew has forgotten the consumer, and would not say so to a pull. */
 void pulls_changed(struct bus *b, bool up) {
     list_each_safe(&b->pulls, it) {
         struct pull *p = container_of(it, struct pull, node);
         drop_all(p); /* the server forgot them with the connection */
-        if (up)
-            top_up(p);
+        p->unsure = !p->gone;
+        p->told = false;
+        if (up && p->unsure)
+            check(p);
     }
 }
 

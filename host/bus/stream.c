@@ -83,10 +83,22 @@ static void on_consumer_made(const struct bus_msg *m, const struct err *failed, 
     if (ok)
         finish(e, NULL);
     else if (code == JSAPI_NO_STREAM || code == JSAPI_CONSUMER_EXISTS ||
-             code == JSAPI_CONSUMER_CREATE || code == JSAPI_FILTER_OVERLAP)
+             code == JSAPI_CONSUMER_CREATE || code == JSAPI_FILTER_OVERLAP ||
+             code == JSAPI_NOT_UNIQUE)
         look_again(e, code); /* a twin's consumer of the same name, made since we looked? */
     else
         fail(e, code);
+}
+
+static void on_consumer_deleted(const struct bus_msg *m, const struct err *failed, void *arg) {
+    struct ensure *e = arg;
+    int code;
+    json_t *answer = jsapi_answer(m, failed, &code, &e->err);
+    if (answer || code == JSAPI_NO_CONSUMER || code == JSAPI_NO_STREAM)
+        look_again(e, code);
+    else
+        fail(e, code);
+    json_decref(answer);
 }
 
 /* Creating one that exists updates it. */
@@ -101,7 +113,8 @@ static void on_consumer(const struct bus_msg *m, const struct err *failed, void 
     int code;
     json_t *answer = jsapi_answer(m, failed, &code, &e->err);
     if (!answer && code == JSAPI_NO_CONSUMER)
-        call(e, "CONSUMER.DURABLE.CREATE", true, consumer_config_new(e->spec), on_consumer_made);
+        call(e, "CONSUMER.DURABLE.CREATE", true, consumer_config_new(e->spec, e->stream_config),
+             on_consumer_made);
     else if (!answer && code == JSAPI_NO_STREAM)
         look_again(e, code);
     else if (!answer)
@@ -109,7 +122,9 @@ static void on_consumer(const struct bus_msg *m, const struct err *failed, void 
     else {
         json_t *config = json_object_get(answer, "config");
         int fit = consumer_config_fit(e->spec, config, e->stream_config, &e->err);
-        if (fit > 0)
+        if (fit == 2)
+            call(e, "CONSUMER.DELETE", true, NULL, on_consumer_deleted);
+        else if (fit > 0)
             update_consumer(e, config);
         else
             finish(e, fit < 0 ? &e->err : NULL);

@@ -12,12 +12,14 @@ struct stream_spec {
     int64_t ack_wait_ms;
     int64_t max_ack_pending; /* at least 1000 */
     int replicas;
+    bool shared; /* other queues of the app are in this stream, too */
 };
-/* Creates what is missing; updates what may be updated (description of ours, ack_wait,
- * max_ack_pending, replicas, subjects by adding ours); refuses with err what cannot be (retention,
- * storage of the stream if it is not file or memory, filter, ack_policy, deliver_policy, a stream
- * whose description names another namespace): one line naming stream, field, found, expected, what
- * to do. spec is borrowed until cb. */
+/* Creates what is missing (in a stream of one queue the consumer in memory: with a new server
+ * process it is missing, and all that is stored is delivered anew); updates what may be updated
+ * (description of ours, ack_wait, max_ack_pending, replicas, subjects by adding ours); refuses with
+ * err what cannot be (retention, storage of the stream if it is not file or memory, filter,
+ * ack_policy, deliver_policy, a stream whose description names another namespace): one line naming
+ * stream, field, found, expected, what to do. spec is borrowed until cb. */
 typedef void (*stream_cb)(const struct err *err, void *arg);
 void stream_ensure(struct bus *b, const struct stream_spec *spec, stream_cb cb, void *arg);
 
@@ -25,12 +27,17 @@ void stream_ensure(struct bus *b, const struct stream_spec *spec, stream_cb cb, 
 typedef void (*stream_lookup_cb)(bool exists, const struct err *err, void *arg);
 int stream_lookup(struct bus *b, const char *subject, stream_lookup_cb cb, void *arg);
 
-/* When was the oldest message stored that somebody may still be given, in ms epoch by the server's
- * clock (INT64_MAX: there is none)? Looks at the streams with that description and at those named
- * (NULL ends them; they need not exist). A message counts until it is acked; one that no consumer
- * takes counts too. err: it cannot be told now. 0, and cb comes once, mostly later from the loop;
- * -1: not asked (down). */
-typedef void (*stream_oldest_cb)(int64_t oldest_ms, const struct err *err, void *arg);
+/* When was the oldest message stored that somebody may still be given? Looks at the streams with
+ * that description and at those named (NULL ends them; they need not exist). A message counts until
+ * it is acked; one that no consumer takes counts too. err: it cannot be told now. ages are borrowed
+ * for the call. 0, and cb comes once, mostly later from the loop; -1: not asked (down). */
+struct stream_age {
+    const char *stream;
+    int64_t oldest_ms; /* ms epoch by the server's clock; INT64_MAX: all that was stored is acked */
+    int64_t first_seq; /* all before has left the stream */
+};
+typedef void (*stream_oldest_cb)(const struct stream_age *ages, int n, const struct err *err,
+                                 void *arg);
 int stream_oldest(struct bus *b, const char *description, const char *const *names,
                   stream_oldest_cb cb, void *arg);
 
@@ -46,7 +53,8 @@ struct pull *pull_new(struct bus *b, const char *stream, const char *consumer, p
  * pull request when less than half of it is still outstanding, for the difference; lowering it
  * sends nothing (what was asked for may still come). Requests expire after 30 s on the server and a
  * second later here, and are renewed; after two missed idle heartbeats (5 s each) the consumer is
- * asked for. Outstanding requests die with a connection and are sent again when it is back. */
+ * asked for. Outstanding requests die with a connection; when it is back the consumer is asked for
+ * (a server that was started anew has none), and then they are sent again. */
 void pull_want(struct pull *p, int n);
 int pull_outstanding(const struct pull *p);
 void pull_resume(struct pull *p);

@@ -15,15 +15,6 @@ json_t *stream_config_new(const struct stream_spec *spec) {
                      (json_int_t)DUPLICATE_WINDOW_NS);
 }
 
-json_t *consumer_config_new(const struct stream_spec *spec) {
-    return json_pack("{s:s, s:{s:s, s:s, s:s, s:s, s:I, s:i, s:I, s:i}}", "stream_name",
-                     spec->stream, "config", "durable_name", spec->consumer, "ack_policy",
-                     "explicit", "deliver_policy", "all", "filter_subject", spec->subjects,
-                     "ack_wait", (json_int_t)(spec->ack_wait_ms * NS_PER_MS), "max_deliver", -1,
-                     "max_ack_pending", (json_int_t)spec->max_ack_pending, "max_waiting",
-                     MAX_WAITING);
-}
-
 static const char *text_of(const json_t *config, const char *field) {
     const char *s = json_string_value(json_object_get(config, field));
     return s ? s : "";
@@ -132,13 +123,37 @@ int stream_config_fit(const struct stream_spec *spec, json_t *config, struct err
     return change;
 }
 
-/* No filter is as good as ours where the stream has no other subjects. */
+bool stream_config_is_shared(const struct stream_spec *spec, const json_t *stream_config) {
+    const json_t *subjects = json_object_get(stream_config, "subjects");
+    return spec->shared || json_array_size(subjects) != 1 ||
+           strcmp(json_string_value(json_array_get(subjects, 0)), spec->subjects) != 0;
+}
+
+/* In a stream of its own a consumer keeps nothing in a file, as a work queue says all: what is
+ * stored is not acked. The file is written apart from the stream's, so that a killed server
+ * (2.9.10) finds the two at odds: messages to be acked that are gone, each of which stops delivery
+ * until the next ack_wait, and stored ones that it believes acked. And it has no filter, as the
+ * server then goes by an index of subjects that loses sight of the first message of a subject once
+ * later ones were acked before it (2.9.10: removeSeqPerSubject takes the last known for the only
+ * one left): one that begins anew is never given it. Of the two, a stream of several queues has the
+ * first: it needs filters. */
+json_t *consumer_config_new(const struct stream_spec *spec, const json_t *stream_config) {
+    bool own = !stream_config_is_shared(spec, stream_config);
+    return json_pack(
+        "{s:s, s:{s:s, s:s, s:s, s:s*, s:I, s:i, s:I, s:i, s:b}}", "stream_name", spec->stream,
+        "config", "durable_name", spec->consumer, "ack_policy", "explicit", "deliver_policy", "all",
+        "filter_subject", own ? NULL : spec->subjects, "ack_wait",
+        (json_int_t)(spec->ack_wait_ms * NS_PER_MS), "max_deliver", -1, "max_ack_pending",
+        (json_int_t)spec->max_ack_pending, "max_waiting", MAX_WAITING, "mem_storage", own);
+}
+
+bool consumer_config_withholds(const json_t *config) {
+    return !json_is_true(json_object_get(config, "mem_storage")) ||
+           text_of(config, "filter_subject")[0];
+}
+
 static bool filter_fits(const struct stream_spec *spec, const char *filter, const json_t *stream) {
-    const json_t *subjects = json_object_get(stream, "subjects");
-    if (filter[0])
-        return strcmp(filter, spec->subjects) == 0;
-    return json_array_size(subjects) == 1 &&
-           strcmp(json_string_value(json_array_get(subjects, 0)), spec->subjects) == 0;
+    return filter[0] ? strcmp(filter, spec->subjects) == 0 : !stream_config_is_shared(spec, stream);
 }
 
 static int check_consumer(const struct stream_spec *spec, const json_t *config,
@@ -158,6 +173,10 @@ static int check_consumer(const struct stream_spec *spec, const json_t *config,
 
 int consumer_config_fit(const struct stream_spec *spec, json_t *config, const json_t *stream_config,
                         struct err *err) {
+    /* Made when the queue was alone in its stream. (A filter that is changed does not work: 2.9.10
+     * forgets that it has wildcards.) */
+    if (!consumer_config_withholds(config) && stream_config_is_shared(spec, stream_config))
+        return 2;
     if (check_consumer(spec, config, stream_config, err) < 0)
         return -1;
     bool change = mend(config, "ack_wait", spec->ack_wait_ms * NS_PER_MS);

@@ -12,17 +12,19 @@ struct look {
     struct bus *b;
     json_t *about;     /* the description of streams that count */
     json_t *names;     /* of others that count: an object's keys */
-    json_t *streams;   /* infos of those that count and hold messages */
+    json_t *streams;   /* infos of those that count */
     json_t *consumers; /* of the stream at hand */
     json_int_t seen, total;
-    size_t stream, consumer;
-    int64_t oldest_ms;
+    size_t consumer;
+    struct stream_age *ages; /* of the streams so far; the last is at hand */
+    int n;
     stream_oldest_cb cb;
     void *arg;
 };
 
 static void finish(struct look *l, const struct err *err) {
-    l->cb(l->oldest_ms, err, l->arg);
+    l->cb(l->ages, err ? 0 : l->n, err, l->arg);
+    free(l->ages);
     json_decref(l->about);
     json_decref(l->names);
     json_decref(l->streams);
@@ -50,22 +52,26 @@ static void call(struct look *l, const char *verb, const char *stream, json_t *b
 }
 
 static const json_t *at_hand(const struct look *l) {
-    return json_array_get(l->streams, l->stream);
+    return json_array_get(l->streams, (size_t)l->n - 1);
 }
 
 static const char *name_at_hand(const struct look *l) {
-    return json_string_value(json_object_get(json_object_get(at_hand(l), "config"), "name"));
+    return l->ages[l->n - 1].stream;
+}
+
+static const json_t *state_at_hand(const struct look *l, const char *field) {
+    return json_object_get(json_object_get(at_hand(l), "state"), field);
 }
 
 /* False, and l is gone, when it cannot be read. */
 static bool take_time(struct look *l, const json_t *text) {
-    int64_t ms = jsapi_time_ns(text) / 1000000;
+    int64_t ms = jsapi_time_ns(text) / 1000000, *oldest = &l->ages[l->n - 1].oldest_ms;
     if (ms < 0) {
         fail(l, "a time stamp that cannot be read");
         return false;
     }
-    if (ms < l->oldest_ms)
-        l->oldest_ms = ms;
+    if (ms < *oldest)
+        *oldest = ms;
     return true;
 }
 
@@ -96,19 +102,20 @@ static const char *filter_of(const json_t *consumer) {
 }
 
 /* What a consumer has not acked lies above its floor: all up to there is acked, whatever the stream
- * holds. (nats-server 2.9 killed with -9 can bring acked messages back; nobody is ever given them.)
- * What lies above may have been acked too, but then one before it was not. */
+ * holds. (nats-server 2.9 can bring acked messages back when it is killed, and clusters keep some.)
+ * What lies above may have been acked too, but then one before it was not. Other consumers'
+ * messages count with it: asked for those of a filter, the server may pass some by (stream_config.c
+ * says when). */
 static void next_consumer(struct look *l) {
     const json_t *c = json_array_get(l->consumers, l->consumer++);
     if (!c) {
-        l->stream++;
         next_stream(l);
         return;
     }
     json_int_t floor =
         json_integer_value(json_object_get(json_object_get(c, "ack_floor"), "stream_seq"));
     call(l, "STREAM.MSG.GET", name_at_hand(l),
-         json_pack("{s:I, s:s}", "seq", floor + 1, "next_by_subj", filter_of(c)), on_message);
+         json_pack("{s:I, s:s}", "seq", floor + 1, "next_by_subj", ">"), on_message);
 }
 
 static bool is_consumed(const json_t *consumers, const char *subject) {
@@ -154,17 +161,23 @@ static void on_consumers(const struct bus_msg *m, const struct err *failed, void
         return;
     }
     /* a message that has no consumer yet waits for one: all that is stored counts */
-    if (take_time(l, json_object_get(json_object_get(at_hand(l), "state"), "first_ts"))) {
-        l->stream++;
+    if (take_time(l, state_at_hand(l, "first_ts")))
         next_stream(l);
-    }
 }
 
 static void next_stream(struct look *l) {
-    if (at_hand(l))
+    if (l->n == (int)json_array_size(l->streams)) {
+        finish(l, NULL);
+        return;
+    }
+    l->n++;
+    const json_t *name = json_object_get(json_object_get(at_hand(l), "config"), "name");
+    l->ages[l->n - 1] = (struct stream_age){json_string_value(name), INT64_MAX,
+                                            json_integer_value(state_at_hand(l, "first_seq"))};
+    if (json_integer_value(state_at_hand(l, "messages")) > 0)
         call(l, "CONSUMER.LIST", name_at_hand(l), json_pack("{s:i}", "offset", 0), on_consumers);
     else
-        finish(l, NULL);
+        next_stream(l);
 }
 
 /* --- the streams --- */
@@ -187,8 +200,7 @@ static void take_streams(struct look *l, const json_t *streams) {
     json_t *s;
     json_array_foreach(streams, i, s) {
         l->seen++;
-        if (counts(l, s) &&
-            json_integer_value(json_object_get(json_object_get(s, "state"), "messages")) > 0)
+        if (counts(l, s))
             json_array_append(l->streams, s);
     }
 }
@@ -210,10 +222,12 @@ static void on_streams(const struct bus_msg *m, const struct err *failed, void *
     json_decref(answer);
     if (odd || (l->seen < total && l->seen == before))
         fail(l, "not all streams");
-    else if (l->seen < total)
+    else if (l->seen < total) {
         list_from(l);
-    else
+    } else {
+        l->ages = xcalloc(json_array_size(l->streams) + 1, sizeof *l->ages);
         next_stream(l);
+    }
 }
 
 int stream_oldest(struct bus *b, const char *description, const char *const *names,
@@ -225,7 +239,6 @@ int stream_oldest(struct bus *b, const char *description, const char *const *nam
     l->about = json_string(description);
     l->names = json_object();
     l->streams = json_array();
-    l->oldest_ms = INT64_MAX;
     l->cb = cb;
     l->arg = arg;
     for (; *names; names++)

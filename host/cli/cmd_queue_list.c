@@ -57,18 +57,33 @@ static int add_oldest(struct site *s, json_t *row, const json_t *since, struct e
     return 0;
 }
 
-static int add_stream(struct site *s, json_t *row, struct err *err) {
+/* NULL with err; an empty object when there is none. */
+static json_t *info_of(struct site *s, const char *verb, const json_t *row, bool consumer,
+                       struct err *err) {
     int code;
-    json_t *info = js_call(s->js, "CONSUMER.INFO", site_text(row, "stream"),
-                           site_text(row, "consumer"), NULL, &code, err);
+    json_t *info = js_call(s->js, verb, site_text(row, "stream"),
+                           consumer ? site_text(row, "consumer") : NULL, NULL, &code, err);
     bool none = !info && (code == JSAPI_NO_CONSUMER || code == JSAPI_NO_STREAM);
-    if (!info && !none)
-        return -1;
-    set(row, "pending", json_integer(json_integer_value(json_object_get(info, "num_pending"))));
-    set(row, "inFlight",
-        json_integer(json_integer_value(json_object_get(info, "num_ack_pending"))));
+    return none ? json_object() : info;
+}
+
+/* Since the server started anew there is no consumer until a host is there: all is still to be
+ * given. */
+static int add_stream(struct site *s, json_t *row, struct err *err) {
+    json_t *info = info_of(s, "CONSUMER.INFO", row, true, err);
+    json_t *stream =
+        info && !json_object_size(info) ? info_of(s, "STREAM.INFO", row, false, err) : NULL;
+    const json_t *state = json_object_get(stream, "state");
+    if (info) {
+        set(row, "pending",
+            json_integer(state ? json_integer_value(json_object_get(state, "messages"))
+                               : json_integer_value(json_object_get(info, "num_pending"))));
+        set(row, "inFlight",
+            json_integer(json_integer_value(json_object_get(info, "num_ack_pending"))));
+    }
+    json_decref(stream);
     json_decref(info);
-    return 0;
+    return info ? 0 : -1;
 }
 
 static int fill(struct site *s, json_t *queues, struct err *err) {

@@ -68,11 +68,33 @@ static void check_limits(struct doctor *d, const char *check, const json_t *conf
                        limits[i], (int64_t)number(config, limits[i]));
 }
 
-static void check_pulls(struct doctor *d, const char *check, const json_t *consumer) {
-    json_int_t waiting = number(consumer, "num_pending");
+/* consumer: NULL when there is none since the server started. */
+static void check_pulls(struct doctor *d, const char *check, const json_t *stream,
+                        const json_t *consumer) {
+    json_int_t waiting = consumer ? number(consumer, "num_pending")
+                                  : number(json_object_get(stream, "state"), "messages");
     if (waiting && !number(consumer, "num_waiting"))
         doctor_add(d, DOCTOR_WARNING, check, "start a host: rbf run, or rbf dev",
                    "%" PRId64 " messages wait and nobody asks for them", (int64_t)waiting);
+}
+
+/* What it acked may still be stored; another consumer would be given that. */
+static void check_state(struct doctor *d, const char *check, const struct stream_spec *spec,
+                        const json_t *consumer, const json_t *stream_config) {
+    if (!consumer_config_withholds(json_object_get(consumer, "config")))
+        return;
+    json_int_t floor = number(json_object_get(consumer, "ack_floor"), "stream_seq");
+    char *cure =
+        stream_config_is_shared(spec, stream_config)
+            ? xstrdup("give the queue a stream of its own")
+            : xasprintf("nats stream purge %s --seq %" PRId64 " (what is acked), then nats "
+                        "consumer rm %s %s: a host makes another one",
+                        spec->stream, (int64_t)floor + 1, spec->stream, spec->consumer);
+    doctor_add(d, DOCTOR_WARNING, check, cure,
+               "the consumer %s has a filter, or its state in a file: after a kill of nats-server "
+               "messages may wait long, or until it is started again",
+               spec->consumer);
+    free(cure);
 }
 
 /* 0: it fits, or will at the next start; -1: it was told. */
@@ -87,7 +109,8 @@ static int fit(struct doctor *d, const char *check, int change, const struct err
 }
 
 static void check_consumer(struct doctor *d, const char *check, const struct stream_spec *spec,
-                           const json_t *stream_config) {
+                           const json_t *stream) {
+    const json_t *stream_config = json_object_get(stream, "config");
     struct err err;
     int code;
     json_t *info =
@@ -96,6 +119,7 @@ static void check_consumer(struct doctor *d, const char *check, const struct str
         doctor_add(d, DOCTOR_OK, check, NULL,
                    "stream %s; the consumer %s comes with the first host", spec->stream,
                    spec->consumer);
+        check_pulls(d, check, stream, NULL);
     } else if (!info) {
         doctor_add(d, DOCTOR_PROBLEM, check, NULL, "consumer %s: %s", spec->consumer, err.msg);
     } else if (fit(d, check,
@@ -103,7 +127,8 @@ static void check_consumer(struct doctor *d, const char *check, const struct str
                    &err) == 0) {
         doctor_add(d, DOCTOR_OK, check, NULL, "stream %s, consumer %s, as the app asks for",
                    spec->stream, spec->consumer);
-        check_pulls(d, check, info);
+        check_pulls(d, check, stream, info);
+        check_state(d, check, spec, info, stream_config);
     }
     json_decref(info);
 }
@@ -124,7 +149,7 @@ static void check_queue(struct doctor *d, const char *check, const struct stream
                    "stream %s: %s", spec->stream, err.msg);
     } else if (fit(d, check, stream_config_fit(spec, config, &err), &err) == 0) {
         check_limits(d, check, config);
-        check_consumer(d, check, spec, config);
+        check_consumer(d, check, spec, info);
     }
     json_decref(info);
 }
@@ -134,7 +159,7 @@ void doctor_queues(struct doctor *d) {
     for (int i = 0; g && i < g->n_queues; i++) {
         struct stream_spec spec;
         char *check = xasprintf("queue %s", g->queues[i].name);
-        queuespec_fill(&spec, &d->site.c->cfg, &g->queues[i]);
+        queuespec_fill(&spec, &d->site.c->cfg, g, i);
         check_queue(d, check, &spec);
         queuespec_free(&spec);
         free(check);

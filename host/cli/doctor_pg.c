@@ -136,6 +136,7 @@ void doctor_postgres(struct doctor *d) {
     " ('rbf_outbox', 'SELECT,INSERT,UPDATE,DELETE'), ('rbf_results', 'SELECT,INSERT,DELETE'),"     \
     " ('rbf_dead_letters', 'SELECT,INSERT,UPDATE,DELETE'),"                                        \
     " ('rbf_suspects', 'SELECT,INSERT,UPDATE,DELETE'),"                                            \
+    " ('rbf_horizons', 'SELECT,INSERT,UPDATE'),"                                                   \
     " ('rbf_crons', 'SELECT,INSERT,UPDATE,DELETE'),"                                               \
     " ('rbf_cron_versions', 'SELECT,INSERT,UPDATE,DELETE'), ('rbf_migrations', 'SELECT')"          \
     " ) AS v(t, wanted), unnest(string_to_array(wanted, ',')) AS p"                                \

@@ -78,18 +78,23 @@ static json_int_t number_in(const json_t *info, const char *part, const char *ke
     return json_integer_value(json_object_get(json_object_get(info, part), key));
 }
 
-/* What is stored above the ack floor is not acked, in a work queue: acked messages leave it. */
+/* What is stored is not acked, in a work queue: acked messages leave it. (A server that was killed
+ * may bring some back: a consumer whose state is in a file counts them below its ack floor, any
+ * other is given them.) consumer: NULL when there is none, since the server started or it was
+ * deleted. */
 static int collect(struct site *s, const json_t *queue, const json_t *consumer, int limit,
                    json_t *rows, bool *more, struct err *err) {
     const char *stream = site_text(queue, "stream");
-    const char *filter = site_text(json_object_get(consumer, "config"), "filter_subject");
-    json_int_t seq = number_in(consumer, "ack_floor", "stream_seq") + 1;
+    const json_t *config = json_object_get(consumer, "config");
+    const char *filter = site_text(config, "filter_subject");
+    bool whole = !consumer || json_is_true(json_object_get(config, "mem_storage"));
+    json_int_t seq = whole ? 1 : number_in(consumer, "ack_floor", "stream_seq") + 1;
     json_int_t delivered = number_in(consumer, "delivered", "stream_seq");
     for (int code;;) {
         json_t *body = json_pack("{s:I, s:s}", "seq", seq, "next_by_subj", *filter ? filter : ">");
         json_t *answer = js_call(s->js, "STREAM.MSG.GET", stream, NULL, body, &code, err);
         if (!answer)
-            return code == NO_MESSAGE ? 0 : -1;
+            return code == NO_MESSAGE || code == JSAPI_NO_STREAM ? 0 : -1;
         const json_t *message = json_object_get(answer, "message");
         *more = (int)json_array_size(rows) == limit;
         if (!*more)
@@ -108,7 +113,7 @@ json_t *site_messages(struct site *s, const json_t *queue, int limit, bool *more
     json_t *consumer = js_call(s->js, "CONSUMER.INFO", site_text(queue, "stream"),
                                site_text(queue, "consumer"), NULL, &code, err);
     bool none = !consumer && (code == JSAPI_NO_CONSUMER || code == JSAPI_NO_STREAM);
-    int rc = consumer ? collect(s, queue, consumer, limit, rows, more, err) : none ? 0 : -1;
+    int rc = consumer || none ? collect(s, queue, consumer, limit, rows, more, err) : -1;
     json_decref(consumer);
     if (rc == 0)
         return rows;

@@ -117,7 +117,7 @@ static bool has_stream(const json_t *queues, const char *stream) {
 static void add_known(const struct site *s, json_t *queues) {
     for (int i = 0; s->gen && i < s->gen->n_queues; i++) {
         struct stream_spec spec;
-        queuespec_fill(&spec, &s->c->cfg, &s->gen->queues[i]);
+        queuespec_fill(&spec, &s->c->cfg, s->gen, i);
         json_array_append_new(
             queues, json_pack("{s:s, s:s, s:s, s:s}", "queue", s->gen->queues[i].name, "stream",
                               spec.stream, "consumer", spec.consumer, "subjects", spec.subjects));
@@ -125,17 +125,28 @@ static void add_known(const struct site *s, json_t *queues) {
     }
 }
 
-/* A stream of another app in the namespace, or of a queue that the app no longer has. */
-static int add_consumers(struct site *s, json_t *queues, const char *stream, struct err *err) {
+static void add_row(json_t *queues, const char *name, const json_t *stream, const char *filter) {
+    const json_t *subjects = json_object_get(stream, "subjects");
+    const char *first = json_string_value(json_array_get(subjects, 0));
+    json_array_append_new(queues, json_pack("{s:s, s:s, s:s, s:s}", "queue", name, "stream",
+                                            site_text(stream, "name"), "consumer", name, "subjects",
+                                            *filter ? filter
+                                            : first ? first
+                                                    : ""));
+}
+
+/* A stream of another app in the namespace, or of a queue that the app no longer has; by its own
+ * name while it has no consumer. stream: its config. */
+static int add_consumers(struct site *s, json_t *queues, const json_t *stream, struct err *err) {
     size_t i;
-    json_t *info, *consumers = js_list(s->js, "CONSUMER.LIST", stream, "consumers", err);
+    const char *name = site_text(stream, "name");
+    json_t *info, *consumers = js_list(s->js, "CONSUMER.LIST", name, "consumers", err);
     json_array_foreach(consumers, i, info) {
-        const char *name = site_text(info, "name");
-        json_array_append_new(
-            queues,
-            json_pack("{s:s, s:s, s:s, s:s}", "queue", name, "stream", stream, "consumer", name,
-                      "subjects", site_text(json_object_get(info, "config"), "filter_subject")));
+        add_row(queues, site_text(info, "name"), stream,
+                site_text(json_object_get(info, "config"), "filter_subject"));
     }
+    if (consumers && !json_array_size(consumers))
+        add_row(queues, name, stream, "");
     json_decref(consumers);
     return consumers ? 0 : -1;
 }
@@ -151,7 +162,7 @@ json_t *site_queues(struct site *s, struct err *err) {
         const json_t *config = json_object_get(info, "config");
         if (rc == 0 && !strcmp(site_text(config, "description"), ours) &&
             !has_stream(queues, site_text(config, "name")))
-            rc = add_consumers(s, queues, site_text(config, "name"), err);
+            rc = add_consumers(s, queues, config, err);
     }
     free(ours);
     json_decref(streams);

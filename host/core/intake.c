@@ -130,11 +130,15 @@ static void on_message(struct pull *p, struct bus_msg *m, void *arg) {
 
 static void ensure_later(void *arg);
 
+/* As with each new process of nats-server. Not at once: a stream that is being deleted loses its
+ * consumers first. A queue that the app no longer has is not made again. */
 static void on_gone(struct pull *p, const struct err *err, void *arg) {
     struct queue *q = arg;
-    log_warn("consumer is gone; making it again", LOG_S("queue", q->name),
-             LOG_S("error", err ? err->msg : NULL));
     q->ready = false;
+    if (!q->live || q->in->h->draining)
+        return;
+    log_info("consumer is gone; making it again", LOG_S("queue", q->name),
+             LOG_S("error", err ? err->msg : NULL));
     if (!q->later)
         q->later = after_ms(q->in->h->loop, ENSURE_AGAIN_MS, ensure_later, q);
 }
@@ -227,15 +231,17 @@ static void take_changes(struct queue *q, const struct stream_spec *wanted) {
                  LOG_S("used", q->spec.consumer), LOG_S("wanted", wanted->consumer));
     q->spec.ack_wait_ms = wanted->ack_wait_ms;
     q->spec.replicas = wanted->replicas;
+    q->spec.shared = wanted->shared;
 }
 
 /* Borrows nothing of g: generations go, queues stay. */
-static struct queue *queue_for(struct intake *in, const struct gen_queue *g, bool *changed) {
+static struct queue *queue_for(struct intake *in, const struct gen *gen, int i, bool *changed) {
+    const struct gen_queue *g = &gen->queues[i];
     struct stream_spec spec;
-    queuespec_fill(&spec, in->h->cfg, g);
+    queuespec_fill(&spec, in->h->cfg, gen, i);
     struct queue *q = find(in, &spec);
     *changed = !q || !q->ready || q->spec.ack_wait_ms != spec.ack_wait_ms ||
-               q->spec.replicas != spec.replicas;
+               q->spec.replicas != spec.replicas || q->spec.shared != spec.shared;
     bool made = !q;
     if (made) {
         q = xcalloc(1, sizeof *q);
@@ -291,7 +297,7 @@ void intake_apply(struct intake *in, void (*cb)(const struct err *err, void *arg
         bool changed;
         if (!intake_serves(in->h, g->queues[i].name))
             continue;
-        struct queue *q = queue_for(in, &g->queues[i], &changed);
+        struct queue *q = queue_for(in, g, i, &changed);
         q->live = true;
         if (changed)
             ensure(q);

@@ -7,6 +7,7 @@
 #include "core/backlog.h"
 #include "core/intake.h"
 #include "core/retry.h"
+#include "pg/pgarray.h"
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -34,6 +35,15 @@
     " AND NOT EXISTS (SELECT FROM rbf_outbox o WHERE o.namespace = $1::text"                       \
     " AND o.source_request_id = t.request_id AND o.headers ? 'RBF-First-Seen')"
 
+/* In the transaction in which the first results go, as who does not find a result must find this.
+ * By number and by time: numbers begin anew with a stream, clocks are set back. */
+#define HORIZONS                                                                                   \
+    "INSERT INTO rbf_horizons AS h (namespace, stream, first_seq, stored_before)"                  \
+    " SELECT $1, stream, first_seq, $4::bigint FROM unnest($2::text[], $3::bigint[])"              \
+    " u(stream, first_seq) ORDER BY stream ON CONFLICT (namespace, stream) DO UPDATE"              \
+    " SET first_seq = EXCLUDED.first_seq, stored_before = EXCLUDED.stored_before"                  \
+    " WHERE h.stored_before < EXCLUDED.stored_before"
+
 /* Looks in vain before it is said: NATS may forbid what stream_oldest asks. */
 #define IN_VAIN 10
 
@@ -50,8 +60,9 @@ struct purge {
     struct pgpool_waiter waiter;
     bool stopped;
     struct backlog_look look;
-    int64_t before[KINDS]; /* ms epoch: what is older goes; 0: nothing */
-    int64_t from;          /* where the last batch ended */
+    int64_t before[KINDS];      /* ms epoch: what is older goes; 0: nothing */
+    struct buf streams, firsts; /* array literals: their names, the first sequence in each */
+    int64_t from;               /* where the last batch ended */
     int64_t gone[KINDS];
     int in_vain;
     enum kind kind;
@@ -113,8 +124,9 @@ static void on_batch(struct pgconn *c, const struct pgflight *f, void *arg) {
     for (int i = 0; !err && i < f->n; i++)
         err = pgres_err(f->res[i]);
     if (!err) {
-        const char *last = pgres_value(f->res[2], 0, 1, NULL);
-        n = strtoll(pgres_value(f->res[2], 0, 0, NULL), NULL, 10);
+        const struct pgres *gone = f->res[f->n - 2];
+        const char *last = pgres_value(gone, 0, 1, NULL);
+        n = strtoll(pgres_value(gone, 0, 0, NULL), NULL, 10);
         p->from = last ? strtoll(last, NULL, 10) : p->from;
         p->gone[p->kind] += n;
         if (p->kind == RESULTS)
@@ -142,6 +154,10 @@ static void on_conn(struct pgconn *c, const struct err *err, void *arg) {
     pgconn_add(c, "BEGIN ISOLATION LEVEL READ COMMITTED", 0, NULL, 0);
     /* what a crash of the server brings back is purged again */
     pgconn_add(c, "SET LOCAL synchronous_commit = off", 0, NULL, 0);
+    if (p->kind == RESULTS && !p->from)
+        pgconn_add(c, HORIZONS, 4,
+                   (const char *const[]){p->h->cfg->namespace_, p->streams.p, p->firsts.p, before},
+                   0);
     pgconn_add(c, batch_sql[p->kind], 3, (const char *const[]){p->h->cfg->namespace_, before, from},
                0);
     pgconn_add(c, "COMMIT", 0, NULL, 0);
@@ -162,7 +178,20 @@ static void next_batch(void *arg) {
 
 /* --- how old is old --- */
 
-static void on_oldest(int64_t oldest_ms, const struct err *err, void *arg) {
+static void take_streams(struct purge *p, const struct stream_age *ages, int n) {
+    buf_reset(&p->streams);
+    buf_reset(&p->firsts);
+    pgarray_open(&p->streams);
+    pgarray_open(&p->firsts);
+    for (int i = 0; i < n; i++) {
+        pgarray_add(&p->streams, ages[i].stream);
+        pgarray_add_int(&p->firsts, ages[i].first_seq);
+    }
+    pgarray_close(&p->streams);
+    pgarray_close(&p->firsts);
+}
+
+static void on_oldest(const struct stream_age *ages, int n, const struct err *err, void *arg) {
     struct purge *p = arg;
     const struct config *c = p->h->cfg;
     if (err) {
@@ -173,10 +202,13 @@ static void on_oldest(int64_t oldest_ms, const struct err *err, void *arg) {
         return;
     }
     p->in_vain = 0;
-    int64_t bound = earlier(p->look.now, earlier(oldest_ms, p->look.published));
+    int64_t bound = earlier(p->look.now, p->look.published);
+    for (int i = 0; i < n; i++)
+        bound = earlier(bound, ages[i].oldest_ms);
     p->before[RESULTS] = c->results_retention_ms ? bound - c->results_retention_ms : 0;
     p->before[LETTERS] = c->dead_retention_ms ? p->look.now - c->dead_retention_ms : 0;
     p->before[SUSPECTS] = bound - SUSPECTS_MS;
+    take_streams(p, ages, n);
     p->kind = RESULTS;
     p->from = 0;
     for (int i = 0; i < KINDS; i++)
@@ -242,5 +274,7 @@ void purge_delete(struct purge *p) {
     if (!p)
         return;
     after_cancel(&p->timer);
+    buf_free(&p->streams);
+    buf_free(&p->firsts);
     free(p);
 }

@@ -7,7 +7,8 @@
  * that much older than the oldest message that is not acked yet in the namespace's streams and than
  * the oldest outbox row that may be in a stream already. (A request that was sent again within the
  * retention finds its result, however long it waits.) While NATS is away, or does not say, nothing
- * is purged. Loop thread only. */
+ * is purged. With the first results rbf_horizons says for each stream which messages that had left
+ * it may be without a result now, for servers that bring them back. Loop thread only. */
 #ifndef RBF_PURGE_H
 #define RBF_PURGE_H
 #include "core/host.h"

@@ -12,7 +12,7 @@
 
 /* The stream's name; the caller's. */
 char *queuespec_stream(const struct config *cfg, const struct gen_queue *g);
-/* Fills out; its texts are copies, freed by queuespec_free. */
-void queuespec_fill(struct stream_spec *out, const struct config *cfg, const struct gen_queue *g);
+/* Fills out for queue i of g; its texts are copies, freed by queuespec_free. */
+void queuespec_fill(struct stream_spec *out, const struct config *cfg, const struct gen *g, int i);
 void queuespec_free(struct stream_spec *s);
 #endif

@@ -1,10 +1,27 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/results.h"
 #include "base/buf.h"
+#include "base/clock.h"
 #include "pg/pgarray.h"
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* The result of a younger one is not purged yet, as retentions are longer (where this host's is
+ * not, half of it counts): so the lookup of most messages is spared the rest. */
+#define YOUNG_MS 10000
+
+static int64_t stored_ms(const struct task *t) {
+    return (int64_t)(t->ack.ts_ns / 1000000);
+}
+
+static bool is_old(const struct task *t) {
+    int64_t young = YOUNG_MS, retention = t->h->cfg->results_retention_ms;
+    if (retention && retention / 2 < young)
+        young = retention / 2;
+    return t->q && clock_db_ms() - stored_ms(t) >= young;
+}
 
 /* By the key alone: PostgreSQL plans this once. (An array's length makes it plan anew each time:
  * 16 against 44 us a lookup.) */
@@ -15,23 +32,81 @@ static void add_lookup_of_one(struct pgconn *c, const struct host *h, const stru
                2, (const char *const[]){h->cfg->namespace_, t->env.id}, 0);
 }
 
-void results_add_lookup(struct pgconn *c, const struct host *h, const struct list *members) {
-    struct buf ids = {0};
-    if (members->next->next == members) {
-        add_lookup_of_one(c, h, container_of(members->next, struct task, member));
-        return;
-    }
-    pgarray_open(&ids);
-    list_each(members, it) pgarray_add(&ids, container_of(it, struct task, member)->env.id);
-    pgarray_close(&ids);
-    /* The lateral form keeps the key's index whatever the table's statistics say; "= ANY" became a
-     * scan of the namespace as the table grew. */
+/* The horizon of a message (purge.h). */
+#define BEYOND(stream, seq, ms)                                                                    \
+    "EXISTS (SELECT FROM rbf_horizons h WHERE h.namespace = $1 AND h.stream = " stream             \
+    " AND h.first_seq > " seq " AND h.stored_before > " ms ")"
+
+static void add_lookup_of_old_one(struct pgconn *c, const struct host *h, const struct task *t) {
+    char seq[24], ms[24];
+    snprintf(seq, sizeof seq, "%" PRIu64, t->ack.stream_seq);
+    snprintf(ms, sizeof ms, "%" PRId64, stored_ms(t));
     pgconn_add(c,
-               "SELECT u.number, r.status, r.data, r.requested_path, r.requested_input"
-               " FROM unnest($2::text[]) WITH ORDINALITY u(id, number) CROSS JOIN LATERAL"
-               " (SELECT * FROM rbf_results WHERE namespace = $1 AND request_id = u.id LIMIT 1) r",
-               2, (const char *const[]){h->cfg->namespace_, ids.p}, 0);
-    buf_free(&ids);
+               "SELECT 1, r.status, r.data, r.requested_path, r.requested_input FROM (SELECT) t"
+               " LEFT JOIN rbf_results r ON r.namespace = $1 AND r.request_id = $2"
+               " WHERE r.request_id IS NOT NULL OR " BEYOND("$3", "$4::bigint", "$5::bigint"),
+               5, (const char *const[]){h->cfg->namespace_, t->env.id, t->ack.stream, seq, ms}, 0);
+}
+
+/* The lateral form keeps the key's index whatever the table's statistics say; "= ANY" became a scan
+ * of the namespace as the table grew. */
+#define RESULT_OF                                                                                  \
+    "LATERAL (SELECT * FROM rbf_results WHERE namespace = $1 AND request_id = u.id LIMIT 1) r"
+
+enum { KEY_ID, KEY_STREAM, KEY_SEQ, KEY_MS, KEYS };
+
+static void add_lookup_of_several(struct pgconn *c, const struct host *h,
+                                  const struct list *members, bool old) {
+    struct buf keys[KEYS] = {0};
+    for (int i = 0; i < KEYS; i++)
+        pgarray_open(&keys[i]);
+    list_each(members, it) {
+        const struct task *t = container_of(it, struct task, member);
+        pgarray_add(&keys[KEY_ID], t->env.id);
+        if (!old)
+            continue;
+        pgarray_add(&keys[KEY_STREAM], t->ack.stream);
+        pgarray_add_int(&keys[KEY_SEQ], (int64_t)t->ack.stream_seq);
+        pgarray_add_int(&keys[KEY_MS], stored_ms(t));
+    }
+    for (int i = 0; i < KEYS; i++)
+        pgarray_close(&keys[i]);
+    const char *const params[] = {h->cfg->namespace_, keys[KEY_ID].p, keys[KEY_STREAM].p,
+                                  keys[KEY_SEQ].p, keys[KEY_MS].p};
+    if (old)
+        pgconn_add(c,
+                   "SELECT u.number, r.status, r.data, r.requested_path, r.requested_input FROM"
+                   " unnest($2::text[], $3::text[], $4::bigint[], $5::bigint[]) WITH ORDINALITY"
+                   " u(id, stream, seq, ms, number) LEFT JOIN " RESULT_OF " ON true"
+                   " WHERE r.request_id IS NOT NULL OR " BEYOND("u.stream", "u.seq",
+                                                                "u.ms") " ORDER BY u.number",
+                   5, params, 0);
+    else
+        pgconn_add(c,
+                   "SELECT u.number, r.status, r.data, r.requested_path, r.requested_input"
+                   " FROM unnest($2::text[]) WITH ORDINALITY u(id, number) CROSS JOIN " RESULT_OF,
+                   2, params, 0);
+    for (int i = 0; i < KEYS; i++)
+        buf_free(&keys[i]);
+}
+
+static bool any_old(const struct list *members) {
+    list_each(members, it) {
+        if (is_old(container_of(it, struct task, member)))
+            return true;
+    }
+    return false;
+}
+
+void results_add_lookup(struct pgconn *c, const struct host *h, const struct list *members) {
+    const struct task *first = container_of(members->next, struct task, member);
+    bool old = any_old(members);
+    if (members->next->next != members)
+        add_lookup_of_several(c, h, members, old);
+    else if (old)
+        add_lookup_of_old_one(c, h, first);
+    else
+        add_lookup_of_one(c, h, first);
 }
 
 void results_add_insert(struct pgconn *c, const struct task *t, int status, const char *data) {

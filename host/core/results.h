@@ -6,9 +6,10 @@
 #include "core/task.h"
 
 /* Adds: one row for each request id of the tasks (struct task.member) that has a stored result,
- * with the columns number (from 1), status, data, requested_path, requested_input. To be sent
- * outside of a SERIALIZABLE transaction: there, looking for absent ids conflicts with everybody's
- * inserts. */
+ * with the columns number (from 1), status, data, requested_path, requested_input; all NULL but the
+ * first for a message that had its outcome so long ago that its result is purged (purge.h). To be
+ * sent outside of a SERIALIZABLE transaction: there, looking for absent ids conflicts with
+ * everybody's inserts. */
 void results_add_lookup(struct pgconn *c, const struct host *h, const struct list *members);
 /* Adds the plain INSERT of one result; data: JSON. 23505 says that a twin was faster. */
 void results_add_insert(struct pgconn *c, const struct task *t, int status, const char *data);

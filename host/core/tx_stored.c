@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/failpoint.h"
 #include "base/jsonval.h"
+#include "base/log.h"
 #include "core/hook.h"
 #include "core/settle.h"
 #include "core/tx_private.h"
@@ -62,9 +63,24 @@ static void on_checked(struct run *r, enum run_end end) {
     tx_close(tx);
 }
 
+/* Acked long ago; NATS has brought it back. Nobody waits for it any more. */
+static void forgotten(struct tx *tx, struct task *t) {
+    log_info("a message came back that had its outcome so long ago that its result is purged: "
+             "not run again",
+             LOG_S("request_id", t->env.id), LOG_S("subject", t->path));
+    t->h->stats.duplicates++;
+    t->outcome = "duplicate";
+    task_end(tx_take_only(tx), "+ACK");
+    tx_close(tx);
+}
+
 /* The caller gets it, once the middleware let it pass again. */
 void tx_stored(struct tx *tx, const struct pgres *r) {
     struct task *t = tx_first(tx);
+    if (!pgres_value(r, 0, 3, NULL)) {
+        forgotten(tx, t);
+        return;
+    }
     const char *path = pgres_value(r, 0, 3, NULL), *data = pgres_value(r, 0, 2, NULL);
     size_t len;
     const char *input = pgres_value(r, 0, 4, &len);

@@ -102,7 +102,8 @@ describe("rbf doctor", function()
       GRANT SELECT ON rbf_migrations TO doctor_host;
       GRANT SELECT, INSERT, UPDATE, DELETE ON rbf_outbox, rbf_suspects, rbf_crons, rbf_cron_versions, rbf_dead_letters
         TO doctor_host;
-      GRANT SELECT, INSERT ON rbf_results TO doctor_host]]
+      GRANT SELECT, INSERT ON rbf_results TO doctor_host;
+      GRANT SELECT, INSERT, UPDATE ON rbf_horizons TO doctor_host]]
     found, code = doctor { database = (stage.db_url:gsub("postgres@", "doctor_host@")) }
     assert.equal(1, code)
     assert_bad("problem", found.rights, "this role lacks DELETE on rbf_results", "GRANT DELETE ON rbf_results")
@@ -171,6 +172,22 @@ describe("rbf doctor", function()
     found = doctor { args = { "--namespace", "elsewhere" } }
     assert_bad("warning", found.outbox, "1 rows; the oldest that is due has waited for", "sweeper")
     stage.db:exec "DELETE FROM rbf_outbox"
+  end)
+
+  it("tells of a consumer that a killed server makes withhold messages", function()
+    local name = (stage.prefix .. "jobs"):gsub("%.", "_")
+    stage.client:js("STREAM.CREATE." .. name, {
+      name = name, subjects = { stage.prefix .. "other.>" }, retention = "workqueue", description = "rbf namespace default",
+    })
+    finally(function() stage.client:js("STREAM.DELETE." .. name) end)
+    stage:write("app.lua", (app:gsub("jobs = {.-}", "jobs = { stream = 'doctors' }, other = { stream = '" .. name .. "' }")))
+    finally(function() stage:write("app.lua", app) end)
+    assert.is_nil(stage.client:js(("CONSUMER.DURABLE.CREATE.%s.other"):format(name), {
+      stream_name = name,
+      config = { durable_name = "other", ack_policy = "explicit", ack_wait = 30e9, max_deliver = -1, max_ack_pending = 10000 },
+    }).error)
+    assert_bad("warning", doctor()["queue other"], "its state in a file",
+      ("nats stream purge %s --seq 1 (what is acked), then nats consumer rm %s other"):format(name, name))
   end)
 
   describe("streams:", function()

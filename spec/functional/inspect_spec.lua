@@ -42,7 +42,7 @@ describe("looking at a running app:", function()
 
   after_each(function()
     stage.db:exec "DELETE FROM rbf_outbox"
-    stage:settle({ "jobs", "mail" }, 20000, true)
+    stage:settle({ "jobs", "mail" }, 20000)
     stage.db:exec "DELETE FROM rbf_results; DELETE FROM rbf_dead_letters"
   end)
 
@@ -141,6 +141,22 @@ describe("looking at a running app:", function()
       end
       assert.same({ "jobs", "mail" }, names(out))
       assert.same({ "jobs", "mail" }, names(bare))
+    end)
+
+    it("counts all that is stored where no host has been since NATS started", function()
+      local name = (stage.prefix .. "idle"):gsub("%.", "_")
+      assert.is_nil(stage.client:js("STREAM.CREATE." .. name, {
+        name = name, subjects = { stage.prefix .. "idle.>" }, retention = "workqueue", description = "rbf namespace default",
+      }).error)
+      finally(function() stage.client:js("STREAM.DELETE." .. name) end)
+      for i = 1, 2 do store("idle", "run", "null", "idle" .. i) end
+      local row = by_queue()[name]
+      assert.equal(2, row.pending)
+      assert.equal(0, row.inFlight)
+      assert.equal(stage.prefix .. "idle.>", row.subjects)
+      local seen = json("queue:inspect", name)
+      assert.equal("idle1 idle2", seen.messages[1].requestId .. " " .. seen.messages[2].requestId)
+      assert.is_false(seen.messages[1].inFlight)
     end)
 
     it("says which server is away", function()

@@ -318,29 +318,26 @@ function Stage:count(table_name)
   return self.db:value("SELECT count(*) FROM " .. table_name)
 end
 
---- Messages stored in the streams of these queues, how many of them were delivered and not acked,
---- and how many are still to be delivered or acked.
+--- Messages stored in the streams of these queues, and how many of them were delivered and not acked.
 function Stage:stored(...)
-  local messages, ack_pending, open = 0, 0, 0
+  local messages, ack_pending = 0, 0
   for _, queue in ipairs { ... } do
     local name = self.client:stream_of(self.prefix .. queue .. ".x")
     local info = name and self.client:stream_info(name)
     if info then
       messages, ack_pending = messages + info.messages, ack_pending + info.ack_pending
-      open = open + info.pending + info.ack_pending
     end
   end
-  return messages, ack_pending, open
+  return messages, ack_pending
 end
 
 --- Waits until nothing is left to do: streams and outbox empty, at two looks in a row (work moves
---- between the two while one is being looked at). but_acked: acked messages may be left in them.
-function Stage:settle(queues, timeout_ms, but_acked)
-  local messages, rows, open, _
+--- between the two while one is being looked at).
+function Stage:settle(queues, timeout_ms)
+  local messages, rows
   local quiet = 0
   return proc.eventually(function()
-    messages, _, open = self:stored(unpack(queues))
-    messages, rows = but_acked and open or messages, self:count "rbf_outbox"
+    messages, rows = self:stored(unpack(queues)), self:count "rbf_outbox"
     quiet = (messages == 0 and rows == 0) and quiet + 1 or 0
     return quiet == 2
   end, timeout_ms or 60000, function()

@@ -125,7 +125,7 @@ local Faults = {}
 Faults.__index = Faults
 
 --- o: plan, hosts (objects of spec.support.host, changed in place), start_host(i), postgres, nats,
---- touch(), set_clock(i, ms).
+--- touch(), set_clock(i, ms), before_nats_end().
 function _M.new(o)
   local self = setmetatable(o, Faults)
   self.next, self.counts, self.pending, self.stopped = 1, {}, {}, {}
@@ -233,6 +233,7 @@ function acts.pg_kill(self, e) return pg_end(self, e, "KILL") end
 
 local function nats_end(self, e, signal)
   if self.nats_away then return false end
+  if self.nats.process:alive() then self.before_nats_end() end
   self.nats_away = true
   self.nats.process:kill(signal)
   local function start()
@@ -252,6 +253,7 @@ function acts.nats_kill(self, e) return nats_end(self, e, "KILL") end
 --- lock).
 function acts.nats_freeze(self, e)
   if self.nats_away then return false end
+  if e.kill then self.before_nats_end() end
   self.nats_away = true
   local pid = self.nats.process.pid
   local waker = proc.spawn {

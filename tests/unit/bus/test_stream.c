@@ -19,6 +19,59 @@ static void test_ensure_twice(void **state) {
     assert_int_equal(config_of("CONSUMER.INFO", spec.consumer, "max_waiting"), 512);
 }
 
+/* The reasons are at consumer_config_new. */
+static void check_consumer(bool in_memory, const char *filter) {
+    json_t *info = api("CONSUMER.INFO", spec.stream, spec.consumer, NULL);
+    const json_t *config = json_object_get(info, "config");
+    const json_t *found = json_object_get(config, "filter_subject");
+    assert_int_equal(json_is_true(json_object_get(config, "mem_storage")), in_memory);
+    assert_int_equal(found != NULL, filter != NULL);
+    if (filter)
+        assert_string_equal(json_string_value(found), filter);
+    json_decref(info);
+}
+
+static void test_ensure_in_a_stream_of_its_own(void **state) {
+    ensure();
+    check_consumer(true, NULL);
+}
+
+static void test_ensure_in_a_shared_stream(void **state) {
+    char other[32], name[32];
+    spec.shared = true;
+    ensure(); /* alone there for now */
+    check_consumer(false, spec.subjects);
+    snprintf(other, sizeof other, "x%s", spec.subjects);
+    snprintf(name, sizeof name, "x%s", spec.consumer);
+    spec.subjects = other;
+    spec.consumer = name;
+    ensure();
+    check_consumer(false, other);
+}
+
+/* A queue that was alone in its stream gets company: its consumer is made anew. */
+static void test_ensure_when_a_stream_becomes_shared(void **state) {
+    struct stream_spec other = spec;
+    char subjects[32], name[32];
+    struct got mine = {0}, theirs = {0};
+    ensure();
+    store(0, 1);
+    snprintf(subjects, sizeof subjects, "x%s", spec.subjects);
+    snprintf(name, sizeof name, "x%s", spec.consumer);
+    other.subjects = subjects;
+    other.consumer = name;
+    other.shared = spec.shared = true;
+    stream_ensure(bus, &other, on_got_stream, &theirs);
+    stream_ensure(bus, &spec, on_got_stream, &mine);
+    UNTIL(&loop, 30000, mine.calls && theirs.calls);
+    assert_string_equal(mine.text, "");
+    assert_string_equal(theirs.text, "");
+    check_consumer(false, spec.subjects);
+    assert_int_equal(stored(), 1);
+    spec = other;
+    check_consumer(false, subjects);
+}
+
 static void test_ensure_at_once(void **state) {
     enum { N = 12 };
     struct bus *others[N];
@@ -173,6 +226,9 @@ static void test_ensure_without_jetstream(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         T(test_ensure_twice),
+        T(test_ensure_in_a_stream_of_its_own),
+        T(test_ensure_in_a_shared_stream),
+        T(test_ensure_when_a_stream_becomes_shared),
         T(test_ensure_at_once),
         T(test_ensure_races_another_namespace),
         T(test_ensure_updates),

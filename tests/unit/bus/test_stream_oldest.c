@@ -16,15 +16,21 @@ static int set_up_namespace(void **state) {
 }
 
 struct answer {
-    int calls;
-    int64_t ms;
+    int calls, streams;
+    int64_t ms; /* the oldest of all */
+    int64_t first_seq;
     struct err err;
 };
 
-static void on_oldest(int64_t ms, const struct err *err, void *arg) {
+static void on_oldest(const struct stream_age *ages, int n, const struct err *err, void *arg) {
     struct answer *a = arg;
     a->calls++;
-    a->ms = ms;
+    a->streams = n;
+    a->ms = NONE;
+    for (int i = 0; i < n; i++) {
+        a->ms = ages[i].oldest_ms < a->ms ? ages[i].oldest_ms : a->ms;
+        a->first_seq = ages[i].first_seq;
+    }
     if (err)
         a->err = *err;
 }
@@ -134,10 +140,15 @@ static void test_first_not_acked(void **state) {
     assert_at(oldest(), at[0]);
     ack(1); /* out of order */
     assert_at(oldest(), at[0]);
+    assert_int_equal(ask(NULL).first_seq, 1);
     ack(0);
     assert_at(oldest(), at[2]);
+    assert_int_equal(ask(NULL).first_seq, 3);
     ack(2);
-    assert_true(oldest() == NONE);
+    struct answer a = ask(NULL);
+    assert_true(a.ms == NONE);
+    assert_int_equal(a.streams, 1);
+    assert_int_equal(a.first_seq, 4);
 }
 
 static void make_stream(const char *name, const char *retention, const char *storage,
@@ -201,13 +212,13 @@ static void test_without_consumer(void **state) {
     assert_true(oldest() == NONE);
 }
 
-/* Each consumer has a floor of its own: an idle one holds nothing up, a slow one its own. */
+/* Each consumer has a floor of its own: an idle one holds nothing up once the others' are gone. */
 static void test_two_consumers(void **state) {
     char subjects[2][48], subject[48];
     int done = 0;
     for (int i = 0; i < 2; i++)
         snprintf(subjects[i], sizeof subjects[i], "%c.%s.>", "ab"[i], names[0]);
-    make_stream(spec.stream, "limits", "memory", about,
+    make_stream(spec.stream, "workqueue", "memory", about,
                 json_pack("[s, s]", subjects[0], subjects[1]));
     make_consumer(spec.stream, "A", subjects[0]);
     make_consumer(spec.stream, "B", subjects[1]);
