@@ -9,8 +9,10 @@
 #include <string.h>
 
 /* The result of a younger one is not purged yet, as retentions are longer (where this host's is
- * not, half of it counts): so the lookup of most messages is spared the rest. */
-#define YOUNG_MS 10000
+ * not, half of it counts). The others' lookup costs more: a backlog of hours pays it, not one of
+ * minutes.
+ */
+#define YOUNG_MS 3600000
 
 static int64_t stored_ms(const struct task *t) {
     return (int64_t)(t->ack.ts_ns / 1000000);
