@@ -183,20 +183,27 @@ describe("several mutations in one transaction", function()
       end)
     end
     local turns = "SELECT DISTINCT classid, objid FROM pg_locks WHERE locktype = 'advisory' AND classid = 1380075056"
-    stage:start { workers = 4 }
+    local running = stage:start { workers = 4 }
+    local function await(requests)
+      local missing = stage.client:wait_all(requests, 60000)
+      if missing == 0 then return end
+      local info = stage.client:stream_info(stage.client:stream_of(stage:subject("jobs", "x")))
+      error(("%d of %d without a reply; %d stored, %d not given yet, %d not acked, %d pulls wait; the host said:\n%s"):format(
+        missing, #requests, info.messages, info.pending, info.ack_pending, info.waiting, running:tail(12)))
+    end
     proc.eventually(function() -- until they take turns
       local before, taken = transfers(200), {}
       for _ = 1, 200 do
         taken = #taken > 0 and taken or stage.db:query(turns)
       end
-      assert.equal(0, stage.client:wait_all(before, 60000))
+      await(before)
       for _, turn in ipairs(taken) do -- a host that was stopped while it had its turn
         stage.db:query("SELECT pg_advisory_lock($1::bigint::int, $2::bigint::bit(32)::int)", turn.classid, turn.objid)
       end
       return #taken > 0
     end, 60000, "turns")
     local requests = transfers(20)
-    assert.equal(0, stage.client:wait_all(requests, 60000))
+    await(requests)
     for _, request in ipairs(requests) do
       assert.equal(200, request.reply.status, request.reply.raw)
     end
