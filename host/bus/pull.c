@@ -155,13 +155,15 @@ static void on_echo(const struct bus_msg *m, const struct err *err, void *arg) {
     p->heard_ms = clock_mono_ms(); /* JetStream alone is silent: look again later */
 }
 
-static void remain_unsure(struct pull *p, const struct err *err) {
+/* Asked again each tick while it is unsure; said once. */
+static void on_no_info(struct pull *p, const struct err *err) {
     if (err->kind == ERR_TIMEOUT)
         p->check = bus_echo(p->b, ECHO_MS, on_echo, p, NULL);
-    if (p->unsure && !p->told && bus_up(p->b))
-        log_warn("nothing is pulled until NATS tells of the consumer", LOG_S("stream", p->stream),
-                 LOG_S("error", err->msg));
-    p->told = p->told || bus_up(p->b);
+    if (!p->unsure || p->told || !bus_up(p->b))
+        return;
+    log_warn("nothing is pulled until NATS tells of the consumer", LOG_S("stream", p->stream),
+             LOG_S("error", err->msg));
+    p->told = true;
 }
 
 static void on_info(const struct bus_msg *m, const struct err *failed, void *arg) {
@@ -179,7 +181,7 @@ static void on_info(const struct bus_msg *m, const struct err *failed, void *arg
     } else if (code == JSAPI_NO_CONSUMER || code == JSAPI_NO_STREAM)
         go(p, err.msg);
     else
-        remain_unsure(p, &err);
+        on_no_info(p, &err);
 }
 
 static void check(struct pull *p) {

@@ -121,13 +121,13 @@ static void on_consumer(const struct bus_msg *m, const struct err *failed, void 
         fail(e, code);
     else {
         json_t *config = json_object_get(answer, "config");
-        int fit = consumer_config_fit(e->spec, config, e->stream_config, &e->err);
-        if (fit == 2)
+        enum config_fit fit = consumer_config_fit(e->spec, config, e->stream_config, &e->err);
+        if (fit == FIT_REMAKE)
             call(e, "CONSUMER.DELETE", true, NULL, on_consumer_deleted);
-        else if (fit > 0)
+        else if (fit == FIT_UPDATE)
             update_consumer(e, config);
         else
-            finish(e, fit < 0 ? &e->err : NULL);
+            finish(e, fit == FIT_NEVER ? &e->err : NULL);
     }
     json_decref(answer);
 }
@@ -168,10 +168,10 @@ static void on_stream(const struct bus_msg *m, const struct err *failed, void *a
         fail(e, code);
     else {
         take_stream_config(e, answer);
-        int fit = stream_config_fit(e->spec, e->stream_config, &e->err);
-        if (fit < 0)
+        enum config_fit fit = stream_config_fit(e->spec, e->stream_config, &e->err);
+        if (fit == FIT_NEVER)
             finish(e, &e->err);
-        else if (fit > 0)
+        else if (fit == FIT_UPDATE)
             call(e, "STREAM.UPDATE", false, json_incref(e->stream_config), on_stream_made);
         else
             look_at_consumer(e);

@@ -99,19 +99,19 @@ static char *subjects_text(const json_t *config) {
 }
 
 /* A stream made by hand (its description is not ours) is taken as it is when it fits. */
-int stream_config_fit(const struct stream_spec *spec, json_t *config, struct err *err) {
+enum config_fit stream_config_fit(const struct stream_spec *spec, json_t *config, struct err *err) {
     if (check_stream(spec, config, err) < 0)
-        return -1;
+        return FIT_NEVER;
     bool ours = strcmp(text_of(config, "description"), spec->description) == 0;
     bool has = has_subjects(config, spec->subjects);
     if (!ours && !has) {
         char *found = subjects_text(config);
         refuse(spec, false, "subjects", found, spec->subjects, err);
         free(found);
-        return -1;
+        return FIT_NEVER;
     }
     if (!ours)
-        return 0;
+        return FIT;
     bool change = !has;
     if (!has && !json_object_get(config, "subjects"))
         json_object_set_new(config, "subjects", json_array());
@@ -120,7 +120,7 @@ int stream_config_fit(const struct stream_spec *spec, json_t *config, struct err
     change |= mend(config, "num_replicas", spec->replicas);
     if (json_integer_value(json_object_get(config, "duplicate_window")) < DUPLICATE_WINDOW_NS)
         change |= mend(config, "duplicate_window", DUPLICATE_WINDOW_NS);
-    return change;
+    return change ? FIT_UPDATE : FIT;
 }
 
 bool stream_config_is_shared(const struct stream_spec *spec, const json_t *stream_config) {
@@ -171,14 +171,14 @@ static int check_consumer(const struct stream_spec *spec, const json_t *config,
     return 0;
 }
 
-int consumer_config_fit(const struct stream_spec *spec, json_t *config, const json_t *stream_config,
-                        struct err *err) {
+enum config_fit consumer_config_fit(const struct stream_spec *spec, json_t *config,
+                                    const json_t *stream_config, struct err *err) {
     /* Made when the queue was alone in its stream. (A filter that is changed does not work: 2.9.10
      * forgets that it has wildcards.) */
     if (!consumer_config_withholds(config) && stream_config_is_shared(spec, stream_config))
-        return 2;
+        return FIT_REMAKE;
     if (check_consumer(spec, config, stream_config, err) < 0)
-        return -1;
+        return FIT_NEVER;
     bool change = mend(config, "ack_wait", spec->ack_wait_ms * NS_PER_MS);
     change |= mend(config, "max_ack_pending", spec->max_ack_pending);
     change |= mend(config, "max_deliver", -1);
@@ -186,5 +186,5 @@ int consumer_config_fit(const struct stream_spec *spec, json_t *config, const js
     static const char *const unwanted[] = {"backoff", "max_batch", "max_expires", "max_bytes"};
     for (size_t i = 0; i < sizeof unwanted / sizeof *unwanted; i++)
         change |= json_object_del(config, unwanted[i]) == 0;
-    return change;
+    return change ? FIT_UPDATE : FIT;
 }

@@ -9,15 +9,15 @@
 /* Bodies of the create requests; new references. */
 json_t *stream_config_new(const struct stream_spec *spec);
 json_t *consumer_config_new(const struct stream_spec *spec, const json_t *stream_config);
-/* Compares an existing config with spec: 0 when it fits, 1 when it must be updated (config then
- * holds what to send), 2 (a consumer) when it must be deleted and made anew, with which nothing is
- * lost, -1 with err when it can never fit: stream, field, found, expected, cure. */
-int stream_config_fit(const struct stream_spec *spec, json_t *config, struct err *err);
-int consumer_config_fit(const struct stream_spec *spec, json_t *config, const json_t *stream_config,
-                        struct err *err);
-/* Does it need what can make a killed server withhold messages (see consumer_config_new): has the
- * stream other subjects, or other queues of the app? */
+/* How an existing config fits spec. NEVER: with err (stream, field, found, expected, cure); UPDATE:
+ * config then holds what to send; REMAKE (a consumer): delete it and make it anew, with which
+ * nothing is lost. */
+enum config_fit { FIT_NEVER = -1, FIT, FIT_UPDATE, FIT_REMAKE };
+enum config_fit stream_config_fit(const struct stream_spec *spec, json_t *config, struct err *err);
+enum config_fit consumer_config_fit(const struct stream_spec *spec, json_t *config,
+                                    const json_t *stream_config, struct err *err);
+/* Has the stream other subjects, or other queues of the app? Then its consumers need filters. */
 bool stream_config_is_shared(const struct stream_spec *spec, const json_t *stream_config);
-/* Has it that? */
+/* Can a killed server make this consumer withhold messages (consumer_config_new says how)? */
 bool consumer_config_withholds(const json_t *config);
 #endif

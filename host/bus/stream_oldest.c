@@ -166,18 +166,18 @@ static void on_consumers(const struct bus_msg *m, const struct err *failed, void
 }
 
 static void next_stream(struct look *l) {
-    if (l->n == (int)json_array_size(l->streams)) {
-        finish(l, NULL);
-        return;
+    while (l->n < (int)json_array_size(l->streams)) {
+        l->n++;
+        const json_t *name = json_object_get(json_object_get(at_hand(l), "config"), "name");
+        l->ages[l->n - 1] = (struct stream_age){json_string_value(name), INT64_MAX,
+                                                json_integer_value(state_at_hand(l, "first_seq"))};
+        if (json_integer_value(state_at_hand(l, "messages")) > 0) {
+            call(l, "CONSUMER.LIST", name_at_hand(l), json_pack("{s:i}", "offset", 0),
+                 on_consumers);
+            return;
+        }
     }
-    l->n++;
-    const json_t *name = json_object_get(json_object_get(at_hand(l), "config"), "name");
-    l->ages[l->n - 1] = (struct stream_age){json_string_value(name), INT64_MAX,
-                                            json_integer_value(state_at_hand(l, "first_seq"))};
-    if (json_integer_value(state_at_hand(l, "messages")) > 0)
-        call(l, "CONSUMER.LIST", name_at_hand(l), json_pack("{s:i}", "offset", 0), on_consumers);
-    else
-        next_stream(l);
+    finish(l, NULL);
 }
 
 /* --- the streams --- */
@@ -220,9 +220,9 @@ static void on_streams(const struct bus_msg *m, const struct err *failed, void *
     l->total = total;
     take_streams(l, json_object_get(answer, "streams"));
     json_decref(answer);
-    if (odd || (l->seen < total && l->seen == before))
+    if (odd || (l->seen < total && l->seen == before)) {
         fail(l, "not all streams");
-    else if (l->seen < total) {
+    } else if (l->seen < total) {
         list_from(l);
     } else {
         l->ages = xcalloc(json_array_size(l->streams) + 1, sizeof *l->ages);

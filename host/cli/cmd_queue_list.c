@@ -57,33 +57,35 @@ static int add_oldest(struct site *s, json_t *row, const json_t *since, struct e
     return 0;
 }
 
-/* NULL with err; an empty object when there is none. */
-static json_t *info_of(struct site *s, const char *verb, const json_t *row, bool consumer,
+/* NULL with err; an empty object when there is none. consumer: NULL for the stream itself. */
+static json_t *info_of(struct site *s, const char *verb, const json_t *row, const char *consumer,
                        struct err *err) {
     int code;
-    json_t *info = js_call(s->js, verb, site_text(row, "stream"),
-                           consumer ? site_text(row, "consumer") : NULL, NULL, &code, err);
+    json_t *info = js_call(s->js, verb, site_text(row, "stream"), consumer, NULL, &code, err);
     bool none = !info && (code == JSAPI_NO_CONSUMER || code == JSAPI_NO_STREAM);
     return none ? json_object() : info;
+}
+
+static json_int_t number(const json_t *o, const char *key) {
+    return json_integer_value(json_object_get(o, key));
 }
 
 /* Since the server started anew there is no consumer until a host is there: all is still to be
  * given. */
 static int add_stream(struct site *s, json_t *row, struct err *err) {
-    json_t *info = info_of(s, "CONSUMER.INFO", row, true, err);
-    json_t *stream =
-        info && !json_object_size(info) ? info_of(s, "STREAM.INFO", row, false, err) : NULL;
-    const json_t *state = json_object_get(stream, "state");
-    if (info) {
-        set(row, "pending",
-            json_integer(state ? json_integer_value(json_object_get(state, "messages"))
-                               : json_integer_value(json_object_get(info, "num_pending"))));
-        set(row, "inFlight",
-            json_integer(json_integer_value(json_object_get(info, "num_ack_pending"))));
-    }
+    json_t *stream = NULL;
+    json_t *consumer = info_of(s, "CONSUMER.INFO", row, site_text(row, "consumer"), err);
+    bool none = consumer && !json_object_size(consumer);
+    if (none)
+        stream = info_of(s, "STREAM.INFO", row, NULL, err);
+    json_int_t pending = none ? number(json_object_get(stream, "state"), "messages")
+                              : number(consumer, "num_pending");
+    set(row, "pending", json_integer(pending));
+    set(row, "inFlight", json_integer(number(consumer, "num_ack_pending")));
+    int rc = consumer && (stream || !none) ? 0 : -1;
     json_decref(stream);
-    json_decref(info);
-    return info ? 0 : -1;
+    json_decref(consumer);
+    return rc;
 }
 
 static int fill(struct site *s, json_t *queues, struct err *err) {

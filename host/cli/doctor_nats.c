@@ -98,14 +98,14 @@ static void check_state(struct doctor *d, const char *check, const struct stream
 }
 
 /* 0: it fits, or will at the next start; -1: it was told. */
-static int fit(struct doctor *d, const char *check, int change, const struct err *err) {
-    if (change < 0)
+static int fit(struct doctor *d, const char *check, enum config_fit how, const struct err *err) {
+    if (how == FIT_NEVER)
         doctor_add(d, DOCTOR_PROBLEM, check, "", "%s", err->msg);
-    else if (change)
+    else if (how != FIT)
         doctor_add(d, DOCTOR_WARNING, check,
                    "nothing to do: the next host that starts changes that (it must be allowed to)",
                    "its stream or consumer has other settings than the app asks for");
-    return change ? -1 : 0;
+    return how == FIT ? 0 : -1;
 }
 
 static void check_consumer(struct doctor *d, const char *check, const struct stream_spec *spec,

@@ -9,20 +9,21 @@
 #include <string.h>
 
 /* The result of a younger one is not purged yet, as retentions are longer (where this host's is
- * not, half of it counts). The others' lookup costs more: a backlog of hours pays it, not one of
- * minutes.
- */
+ * not, half of it counts). The others' lookup costs more: a backlog of hours pays it, not of
+ * minutes. */
 #define YOUNG_MS 3600000
 
-static int64_t stored_ms(const struct task *t) {
-    return (int64_t)(t->ack.ts_ns / 1000000);
-}
-
-static bool is_old(const struct task *t) {
-    int64_t young = YOUNG_MS, retention = t->h->cfg->results_retention_ms;
+static bool any_old(const struct host *h, const struct list *members) {
+    int64_t young = YOUNG_MS, retention = h->cfg->results_retention_ms;
     if (retention && retention / 2 < young)
         young = retention / 2;
-    return t->q && clock_db_ms() - stored_ms(t) >= young;
+    int64_t since = clock_db_ms() - young;
+    list_each(members, it) {
+        const struct task *t = container_of(it, struct task, member);
+        if (t->q && t->req.timestamp <= since)
+            return true;
+    }
+    return false;
 }
 
 /* By the key alone: PostgreSQL plans this once. (An array's length makes it plan anew each time:
@@ -42,7 +43,7 @@ static void add_lookup_of_one(struct pgconn *c, const struct host *h, const stru
 static void add_lookup_of_old_one(struct pgconn *c, const struct host *h, const struct task *t) {
     char seq[24], ms[24];
     snprintf(seq, sizeof seq, "%" PRIu64, t->ack.stream_seq);
-    snprintf(ms, sizeof ms, "%" PRId64, stored_ms(t));
+    snprintf(ms, sizeof ms, "%" PRId64, t->req.timestamp);
     pgconn_add(c,
                "SELECT 1, r.status, r.data, r.requested_path, r.requested_input FROM (SELECT) t"
                " LEFT JOIN rbf_results r ON r.namespace = $1 AND r.request_id = $2"
@@ -69,7 +70,7 @@ static void add_lookup_of_several(struct pgconn *c, const struct host *h,
             continue;
         pgarray_add(&keys[KEY_STREAM], t->ack.stream);
         pgarray_add_int(&keys[KEY_SEQ], (int64_t)t->ack.stream_seq);
-        pgarray_add_int(&keys[KEY_MS], stored_ms(t));
+        pgarray_add_int(&keys[KEY_MS], t->req.timestamp);
     }
     for (int i = 0; i < KEYS; i++)
         pgarray_close(&keys[i]);
@@ -92,17 +93,9 @@ static void add_lookup_of_several(struct pgconn *c, const struct host *h,
         buf_free(&keys[i]);
 }
 
-static bool any_old(const struct list *members) {
-    list_each(members, it) {
-        if (is_old(container_of(it, struct task, member)))
-            return true;
-    }
-    return false;
-}
-
 void results_add_lookup(struct pgconn *c, const struct host *h, const struct list *members) {
     const struct task *first = container_of(members->next, struct task, member);
-    bool old = any_old(members);
+    bool old = any_old(h, members);
     if (members->next->next != members)
         add_lookup_of_several(c, h, members, old);
     else if (old)

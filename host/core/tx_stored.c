@@ -77,11 +77,11 @@ static void forgotten(struct tx *tx, struct task *t) {
 /* The caller gets it, once the middleware let it pass again. */
 void tx_stored(struct tx *tx, const struct pgres *r) {
     struct task *t = tx_first(tx);
-    if (!pgres_value(r, 0, 3, NULL)) {
+    const char *path = pgres_value(r, 0, 3, NULL), *data = pgres_value(r, 0, 2, NULL);
+    if (!path) {
         forgotten(tx, t);
         return;
     }
-    const char *path = pgres_value(r, 0, 3, NULL), *data = pgres_value(r, 0, 2, NULL);
     size_t len;
     const char *input = pgres_value(r, 0, 4, &len);
     bool same = !strcmp(path, t->path) && jsonval_same_text(input, len, t->msg->data, t->msg->len);

@@ -8,7 +8,7 @@ local APP = {
   ["app.lua"] = [[
 local rbf = require "rbf"
 local z = rbf.z
-local app = rbf.defineBackend { queues = { jobs = { ackWait = { seconds = 60 }, group = 1 } } }
+local app = rbf.defineBackend { queues = { jobs = { ackWait = { minutes = 10 }, group = 1 } } }
 local run = app:mutation("jobs", {
   path = "run",
   input = z.object { ms = z.int() },
@@ -75,10 +75,8 @@ describe("a nats-server that is started anew", function()
     first.process:finish("KILL", 0)
     nats_server:stop()
     nats_server:start()
-    local began = proc.now_ms()
     stage:start()
-    assert.equal(0, stage.client:wait_all(requests, 120000))
-    assert.truthy(proc.now_ms() - began < 45000, "they came after the ack wait of a minute")
+    assert.equal(0, stage.client:wait_all(requests, 120000), "not before the ack wait is over")
     assert_once(20)
     stage:settle { "jobs" }
   end)
@@ -115,13 +113,7 @@ describe("a nats-server that is started anew", function()
       return stage:count "effects" > results + 20
     end, 60000, "results to be purged")
     assert.equal(0, stage.client:wait_all(sent, proc.PATIENCE_MS, "ack"))
-    nats_server:stop()
-    empty_indexes()
-    nats_server:start()
-    running:await_log "NATS is back"
-    proc.eventually(function()
-      return stage.client:connected()
-    end, 20000, "the client to be connected again")
+    stage:restart_nats(nats_server, running, empty_indexes)
     stage:settle { "jobs" }
     assert_once(#sent)
     assert.equal(0, stage:count "rbf_dead_letters")

@@ -282,10 +282,11 @@ function Stage:start(o)
   return host
 end
 
---- Restarts a server of NATS, until this host and the client are back.
-function Stage:restart_nats(server, running)
+--- Restarts a server of NATS, until this host and the client are back; meanwhile() while it is away.
+function Stage:restart_nats(server, running, meanwhile)
   server:stop()
   running:await_log "NATS is away; waiting"
+  if meanwhile then meanwhile() end
   server:start()
   running:await_log "NATS is back"
   proc.eventually(function()

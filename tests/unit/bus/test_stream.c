@@ -39,7 +39,7 @@ static void test_ensure_in_a_stream_of_its_own(void **state) {
 static void test_ensure_in_a_shared_stream(void **state) {
     char other[32], name[32];
     spec.shared = true;
-    ensure(); /* alone there for now */
+    ensure(); /* before the other queue */
     check_consumer(false, spec.subjects);
     snprintf(other, sizeof other, "x%s", spec.subjects);
     snprintf(name, sizeof name, "x%s", spec.consumer);
