@@ -99,7 +99,7 @@ describe("a deploy", function()
     set_up(app("jobs = {}", { "jobs.a" }))
     local running = stage:start { watch = true }
     stage:write("app.lua", app("jobs = {}, more = {}", { "jobs.a", "more.b" }))
-    proc.eventually(function() return stage.client:stream_of(stage:subject("more", "b")) end, 10000, "its stream")
+    stage.client:await_stream(stage:subject("more", "b"))
     assert.equal(200, stage:call("more.b").status)
     local slow = stage.client:start { subject = stage:subject("more", "b"), headers = { Wait = 1500 } }
     proc.eventually(function() return select(2, stage:stored "more") == 1 end, 10000, "its task")

@@ -48,9 +48,7 @@ local function trial(spec)
     args = { "--orphan-after", "500ms", "--connections", "4" },
     no_wait = true, -- it may not live long enough to say that it is ready
   }
-  proc.eventually(function()
-    return stage.client:stream_of(stage:subject("jobs", "x"))
-  end, 30000, "the stream")
+  stage.client:await_stream(stage:subject("jobs", "x"))
   return self
 end
 

@@ -158,7 +158,6 @@ function _M.connect(url, o)
     conn = conn[0],
     inbox = (o.inbox or "_INBOX") .. "." .. _M.uuid():gsub("-", ""),
     waiting = {}, -- token → function(message)
-    strays = {}, -- messages nobody waited for
     count = 0,
     subs = {},
   }, Client)
@@ -233,8 +232,6 @@ function Client:pump(timeout_ms)
       self.nobody = (self.nobody or 0) + 1
     elseif handler then
       handler(m)
-    else
-      self.strays[#self.strays + 1] = m
     end
     m = next_message(self.sub, 0)
   end
@@ -428,6 +425,16 @@ function Client:stream_of(subject)
   local answer = self:js("STREAM.NAMES", { subject = subject })
   local names = answer and answer.streams
   return type(names) == "table" and names[1] or nil
+end
+
+--- Waits until a stream takes messages of this subject: nats-server 2.9 lists a new one before it
+--- listens, and what is published in between is lost without an answer.
+function Client:await_stream(subject)
+  proc.eventually(function()
+    if not self:stream_of(subject) then return false end
+    local refusal = self:request({ subject = subject, headers = { ["Nats-Expected-Stream"] = "no-such-stream" } }, 1000)
+    return refusal and refusal.body and refusal.body.error
+  end, 20000, "a stream for " .. subject)
 end
 
 --- Messages stored, and what its consumers say: {messages, pending (not delivered), ack_pending,

@@ -127,9 +127,9 @@ local act = faults.new {
 }
 
 local function wait_for_streams()
-  proc.eventually(function()
-    return stage.client:stream_of(stage:subject("jobs", "x")) and stage.client:stream_of(stage:subject("events", "x"))
-  end, 20000, "the streams")
+  for _, queue in ipairs { "jobs", "events" } do
+    stage.client:await_stream(stage:subject(queue, "x"))
+  end
 end
 
 --- What an init system does.
