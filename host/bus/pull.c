@@ -41,6 +41,7 @@ struct pull {
     bool gone;
     bool unsure;       /* whether the consumer is still there: the connection was away since */
     bool told;         /* that it remains so */
+    int silences;      /* in a row, though the consumer is there */
     uint64_t heard_ms; /* a message or status, or the first request after none */
     uint64_t check;    /* the pending CONSUMER.INFO or echo */
 };
@@ -95,6 +96,11 @@ static struct request *request_find(struct pull *p, unsigned number) {
             return r;
     }
     return NULL;
+}
+
+static void heard(struct pull *p) {
+    p->heard_ms = clock_mono_ms();
+    p->silences = 0;
 }
 
 /* Asking */
@@ -175,6 +181,11 @@ static void on_info(const struct bus_msg *m, const struct err *failed, void *arg
     p->heard_ms = clock_mono_ms();
     if (info) { /* it lives, our requests do not */
         json_decref(info);
+        p->silences += !p->unsure;
+        if (p->silences == 2)
+            log_warn("NATS has the consumer, but gives neither messages nor heartbeats: start "
+                     "nats-server anew, or delete the consumer (the host makes it again)",
+                     LOG_S("stream", p->stream), LOG_S("consumer", p->consumer));
         p->unsure = false;
         drop_all(p);
         top_up(p);
@@ -234,7 +245,7 @@ static bool consumer_deleted(const struct bus_msg *m) {
 
 static void on_status(struct pull *p, unsigned number, const struct bus_msg *m) {
     if (number > p->done_with)
-        p->heard_ms = clock_mono_ms();
+        heard(p);
     if (consumer_deleted(m) && number > p->done_with) {
         go(p, "it was deleted");
         return;
@@ -281,7 +292,7 @@ static void on_message(struct bus *b, struct bus_msg *m) {
         bus_msg_delete(m);
         return;
     }
-    p->heard_ms = clock_mono_ms();
+    heard(p);
     count_down(p, 1);
     if (p->want > 0)
         p->want--;

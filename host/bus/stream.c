@@ -6,8 +6,10 @@
 #include "bus/jsapi.h"
 #include "bus/stream_config.h"
 #include <stdlib.h>
+#include <string.h>
 
 #define MAX_ROUNDS 5
+#define LISTEN_TIMEOUT_MS 1000
 
 struct ensure {
     struct bus *b;
@@ -90,6 +92,39 @@ static void on_consumer_made(const struct bus_msg *m, const struct err *failed, 
         fail(e, code);
 }
 
+static void on_listening(const struct err *err, bool duplicate, void *arg) {
+    struct ensure *e = arg;
+    if (!err || err->kind == ERR_BUS) { /* it refused: no stream's name has a dot */
+        call(e, "CONSUMER.DURABLE.CREATE", true, consumer_config_new(e->spec, e->stream_config),
+             on_consumer_made);
+    } else if (err->kind == ERR_TIMEOUT) {
+        err_set(&e->err, ERR_TIMEOUT,
+                "the stream does not answer to messages for '%s': let the host publish there, or "
+                "look at the stream's state (`nats stream info %s`)",
+                e->spec->subjects, e->spec->stream);
+        look_again(e, 0);
+    } else {
+        e->err = *err;
+        fail(e, 0);
+    }
+}
+
+/* nats-server lists a stream before it is whole (addStreamWithAssignment in 2.9.10's stream.go): to
+ * those that did not make it, it is there. A consumer that is made before the stream has its queue
+ * of outgoing messages never gets one: it takes pulls and counts messages as delivered, and nothing
+ * reaches anybody for as long as the server runs. An answer of the stream itself goes through that
+ * queue: no consumer is made before there is one. */
+static void make_consumer(struct ensure *e) {
+    const char *subjects = e->spec->subjects;
+    char *subject = xasprintf("%.*s_RBF", (int)strcspn(subjects, ">"), subjects);
+    struct hdrs h = {0};
+    hdrs_add(&h, "Nats-Expected-Stream", "no.stream");
+    if (!bus_store(e->b, subject, &h, "", 0, LISTEN_TIMEOUT_MS, on_listening, e, &e->err))
+        bus_later(e->b, on_finish_later, e);
+    hdrs_free(&h);
+    free(subject);
+}
+
 static void on_consumer_deleted(const struct bus_msg *m, const struct err *failed, void *arg) {
     struct ensure *e = arg;
     int code;
@@ -113,8 +148,7 @@ static void on_consumer(const struct bus_msg *m, const struct err *failed, void 
     int code;
     json_t *answer = jsapi_answer(m, failed, &code, &e->err);
     if (!answer && code == JSAPI_NO_CONSUMER)
-        call(e, "CONSUMER.DURABLE.CREATE", true, consumer_config_new(e->spec, e->stream_config),
-             on_consumer_made);
+        make_consumer(e);
     else if (!answer && code == JSAPI_NO_STREAM)
         look_again(e, code);
     else if (!answer)

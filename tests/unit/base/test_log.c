@@ -2,6 +2,7 @@
 #include "base/buf.h"
 #include "base/jsonval.h"
 #include "base/log.h"
+#include "logcapture.h"
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,27 +12,6 @@
 #include <unistd.h>
 
 #include <cmocka.h>
-
-static int saved = -1, reader = -1;
-
-static void capture(void) {
-    int ends[2];
-    assert_int_equal(pipe(ends), 0);
-    saved = dup(STDERR_FILENO);
-    dup2(ends[1], STDERR_FILENO);
-    close(ends[1]);
-    reader = ends[0];
-}
-
-static void captured(struct buf *out) {
-    char bytes[4096];
-    ssize_t n;
-    dup2(saved, STDERR_FILENO); /* closes the pipe's last writing end */
-    close(saved);
-    while ((n = read(reader, bytes, sizeof bytes)) > 0)
-        buf_put(out, bytes, (size_t)n);
-    close(reader);
-}
 
 static void keys_of_handlers_tell_secrets(void **state) {
     struct buf out = {0};
@@ -43,11 +23,11 @@ static void keys_of_handlers_tell_secrets(void **state) {
     for (int i = 0; given[i].key; i++)
         given[i].foreign = true;
     log_set_format("json");
-    capture();
+    log_capture();
     log_write(LOG_INFO, "m", given);
     log_info("m", LOG_S("request_id", "token:abc"), LOG_S("error", "token:abc"),
              LOG_J("fields", "{\"token\":1}"), LOG_S("password", "is the host's word"));
-    captured(&out);
+    log_captured(&out);
     assert_non_null(strstr(out.p, "\"password\":\"[redacted]\",\"pin_token\":\"[redacted]\","
                                   "\"secrets\":\"[redacted]\",\"password_set\":true}"));
     assert_non_null(strstr(out.p, "\"request_id\":\"token:abc\",\"error\":\"token:[redacted]\","
@@ -60,11 +40,11 @@ static void json_lines_are_json(void **state) {
     struct buf out = {0};
     struct err e = {0};
     log_set_format("json");
-    capture();
+    log_capture();
     log_info("he said \"hi\"\n", LOG_S("bad", "a\xff\x01"), LOG_S("absent", NULL), LOG_I("n", -7),
              LOG_F("f", 0.5), LOG_F("nan", (double)NAN), LOG_B("yes", true),
              LOG_J("j", "{\"k\":[1]}"));
-    captured(&out);
+    log_captured(&out);
     assert_ptr_equal(strchr(out.p, '\n'), out.p + out.len - 1);
     json_t *v = jsonval_read(out.p, out.len, &e);
     assert_non_null(v);
@@ -86,10 +66,10 @@ static void json_lines_are_json(void **state) {
 static void pretty_lines_cannot_be_forged(void **state) {
     struct buf out = {0};
     log_set_format("pretty");
-    capture();
+    log_capture();
     log_warn("slow", LOG_S("op", "users.create"), LOG_S("sql", "a b"), LOG_S("none", ""),
              LOG_S("evil", "x\n03:04:05.678 info  fake\033[31m"), LOG_I("ms", 12));
-    captured(&out);
+    log_captured(&out);
     assert_ptr_equal(strchr(out.p, '\n'), out.p + out.len - 1);
     assert_string_equal(out.p + 12, " warn  slow  op=users.create sql=\"a b\" none=\"\" "
                                     "evil=\"x\\n03:04:05.678 info  fake\\u001b[31m\" ms=12\n");
@@ -100,18 +80,18 @@ static void details_stand_below(void **state) {
     struct buf out = {0};
     const char *details = "a.lua:1: red\n\033[31m03:04:05.678 info  fake\n";
     log_set_format("pretty");
-    capture();
+    log_capture();
     log_with_details(LOG_ERROR, "refused", details);
     log_with_details(LOG_ERROR, "again", NULL);
     log_with_details(LOG_DEBUG, "hidden", details);
-    captured(&out);
+    log_captured(&out);
     assert_non_null(strstr(out.p, " error refused\n  a.lua:1: red\n   [31m03:04:05.678 info"));
     assert_string_equal(strstr(out.p, "fake\n") + 17, " error again\n");
     buf_free(&out);
     log_set_format("json");
-    capture();
+    log_capture();
     log_with_details(LOG_ERROR, "refused", details);
-    captured(&out);
+    log_captured(&out);
     assert_ptr_equal(strchr(out.p, '\n'), out.p + out.len - 1);
     assert_non_null(strstr(out.p, "\"details\":\"a.lua:1: red\\n"));
     buf_free(&out);
@@ -134,7 +114,7 @@ static int lines_of(const struct buf *out, const char *part) {
 static void failures_are_not_a_storm(void **state) {
     struct buf out = {0};
     log_set_format("json");
-    capture();
+    log_capture();
     for (int i = 0; i < 10 * LOG_MOST; i++) {
         log_error("it broke", LOG_I("n", i));
         if (i % 10 == 0)
@@ -142,7 +122,7 @@ static void failures_are_not_a_storm(void **state) {
     }
     for (int i = 0; i < 2 * LOG_MOST; i++)
         log_info("all is well");
-    captured(&out);
+    log_captured(&out);
     int broke = lines_of(&out, "\"msg\":\"it broke\"");
     assert_true(broke == LOG_MOST || broke == 2 * LOG_MOST);
     assert_int_equal(lines_of(&out, "\"kind\":\"it broke\""), broke / LOG_MOST);
@@ -154,7 +134,7 @@ static void failures_are_not_a_storm(void **state) {
 static void levels_filter(void **state) {
     struct buf out = {0};
     log_set_format("json");
-    capture();
+    log_capture();
     log_debug("hidden", LOG_I("n", count_me()));
     log_set_level(LOG_WARN);
     log_info("hidden too");
@@ -162,7 +142,7 @@ static void levels_filter(void **state) {
     log_set_level(LOG_DEBUG);
     log_debug("shown too", LOG_I("n", count_me()));
     log_set_level(LOG_INFO);
-    captured(&out);
+    log_captured(&out);
     assert_int_equal(evaluated, 1);
     assert_null(strstr(out.p, "hidden"));
     assert_non_null(strstr(out.p, "\"shown\""));

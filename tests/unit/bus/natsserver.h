@@ -26,7 +26,7 @@
 #include <unistd.h>
 
 struct natsserver {
-    char dir[64], url[64], port[16];
+    char dir[64], conf[72], url[64], port[16];
     const char *extra[12]; /* further arguments, NULL ends them */
     pid_t pid;
 };
@@ -88,23 +88,40 @@ static inline void natsserver_up(struct natsserver *s) {
     }
 }
 
-/* js: with JetStream; token: may be NULL. */
-static inline void natsserver_start(struct natsserver *s, bool js, const char *token) {
-    static char auth[64];
+static inline void natsserver_prepare(struct natsserver *s, bool js) {
     memset(s, 0, sizeof *s);
     strcpy(s->dir, "/tmp/rbf-bus-XXXXXX");
     if (!mkdtemp(s->dir))
         exit(1);
-    int n = 0;
     if (js) {
-        s->extra[n++] = "-js";
-        s->extra[n++] = "-sd";
-        s->extra[n++] = s->dir;
+        s->extra[0] = "-js";
+        s->extra[1] = "-sd";
+        s->extra[2] = s->dir;
     }
-    if (token) { /* never with js: extra is short */
+}
+
+/* js: with JetStream; token: may be NULL, and is with JetStream. */
+static inline void natsserver_start(struct natsserver *s, bool js, const char *token) {
+    static char auth[64];
+    natsserver_prepare(s, js);
+    if (token) {
         snprintf(auth, sizeof auth, "--auth=%s", token);
-        s->extra[n++] = auth;
+        s->extra[0] = auth;
     }
+    natsserver_up(s);
+}
+
+/* With JetStream; everybody is a user with these permissions, in the server's notation. */
+static inline void natsserver_start_limited(struct natsserver *s, const char *permissions) {
+    natsserver_prepare(s, true);
+    snprintf(s->conf, sizeof s->conf, "%s/conf", s->dir);
+    FILE *f = fopen(s->conf, "w");
+    fprintf(f, "authorization { users: [ {user: u, password: p, permissions: {%s}} ] }\n",
+            permissions);
+    fprintf(f, "no_auth_user: u\n");
+    fclose(f);
+    s->extra[3] = "-c";
+    s->extra[4] = s->conf;
     natsserver_up(s);
 }
 

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Storing and pulling, against a real nats-server. */
+#include "../base/logcapture.h"
+#include "base/log.h"
 #include "streamtest.h"
 
 /* A consumer of messages that says one word to each, or nothing. */
@@ -422,6 +424,33 @@ static void test_frozen_server(void **state) {
     bus = outer;
 }
 
+/* As one whose stream was not whole yet when it was made (see stream.c): here this user may not
+ * hear what pulls bring. */
+static void test_deaf_consumer_is_told(void **state) {
+    struct natsserver own;
+    struct bus *outer = bus;
+    struct buf log = {0};
+    natsserver_start_limited(&own, "subscribe: {deny: \"_INBOX.*.p.>\"}");
+    bus = connect_to(&own, &loop);
+    ensure();
+    store(0, 5);
+    log_set_format("json");
+    log_capture();
+    struct taker *t = taker_new("+ACK");
+    pull_want(t->pull, 5);
+    pass(pull_times.silence_ms * 5);
+    log_captured(&log);
+    assert_int_equal(t->n, 0);
+    const char *told = strstr(log.p, "gives neither messages nor heartbeats");
+    if (!told || strstr(told + 1, "gives neither") || !strstr(told, spec.stream))
+        fail_msg("to be told once of %s: %s", spec.stream, log.p);
+    taker_delete(t);
+    bus_delete(bus);
+    natsserver_end(&own);
+    buf_free(&log);
+    bus = outer;
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         T(test_store),
@@ -442,6 +471,7 @@ int main(void) {
         T(test_requests_served_in_turn),
         T(test_server_dies_while_pulling),
         T(test_frozen_server),
+        T(test_deaf_consumer_is_told),
     };
     return cmocka_run_group_tests(tests, start, end);
 }

@@ -223,6 +223,25 @@ static void test_ensure_without_jetstream(void **state) {
     natsserver_end(&plain);
 }
 
+/* One that is listed, but not whole yet, has no answer. Here it never has one: this user's messages
+ * do not reach it. */
+static void test_ensure_makes_no_consumer_before_the_stream_answers(void **state) {
+    struct natsserver own;
+    struct bus *outer = bus;
+    char permissions[64];
+    snprintf(permissions, sizeof permissions, "publish: {deny: \"%s\"}", spec.subjects);
+    natsserver_start_limited(&own, permissions);
+    bus = connect_to(&own, &loop);
+    REFUSED(ERR_TIMEOUT, spec.stream, "does not answer to messages", spec.subjects,
+            "let the host publish");
+    json_t *answer = api("CONSUMER.INFO", spec.stream, spec.consumer, NULL);
+    assert_int_equal(json_integer_value(json_object_get(answer, "code")), JSAPI_NO_CONSUMER);
+    json_decref(answer);
+    bus_delete(bus);
+    natsserver_end(&own);
+    bus = outer;
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         T(test_ensure_twice),
@@ -230,6 +249,7 @@ int main(void) {
         T(test_ensure_in_a_shared_stream),
         T(test_ensure_when_a_stream_becomes_shared),
         T(test_ensure_at_once),
+        T(test_ensure_makes_no_consumer_before_the_stream_answers),
         T(test_ensure_races_another_namespace),
         T(test_ensure_updates),
         T(test_ensure_adds_subjects),
