@@ -424,6 +424,42 @@ static void test_frozen_server(void **state) {
     bus = outer;
 }
 
+/* Workers that start at once make stream and consumer, and each is given its share (stream.c says
+ * what can go wrong). To see that it could go wrong takes some 1,500 rounds (RBF_ROUNDS) beside
+ * busy programs. */
+static void test_pulls_after_a_start_at_once(void **state) {
+    enum { N = 4 };
+    const char *given = getenv("RBF_ROUNDS");
+    struct bus *outer = bus, *buses[N];
+    struct taker *takers[N];
+    for (int i = 0; i < N; i++)
+        buses[i] = connect_to(&server, &loop);
+    for (int round = 0; round < (given ? atoi(given) : 25); round++) {
+        char stream[32];
+        struct got got[N] = {0};
+        snprintf(stream, sizeof stream, "round%d", round);
+        spec.stream = stream;
+        for (int i = 0; i < N; i++)
+            stream_ensure(buses[i], &spec, on_got_stream, &got[i]);
+        for (int i = 0; i < N; i++) {
+            UNTIL(&loop, 30000, got[i].calls);
+            assert_string_equal(got[i].text, "");
+            bus = buses[i];
+            takers[i] = taker_new("+ACK");
+            pull_want(takers[i]->pull, 1);
+        }
+        store(0, N);
+        for (int i = 0; i < N; i++)
+            UNTIL(&loop, 10000, takers[i]->n == 1);
+        for (int i = 0; i < N; i++)
+            taker_delete(takers[i]);
+        api_ok("STREAM.DELETE", stream, NULL, NULL);
+    }
+    bus = outer;
+    for (int i = 0; i < N; i++)
+        bus_delete(buses[i]);
+}
+
 /* As one whose stream was not whole yet when it was made (see stream.c): here this user may not
  * hear what pulls bring. */
 static void test_deaf_consumer_is_told(void **state) {
@@ -471,6 +507,7 @@ int main(void) {
         T(test_requests_served_in_turn),
         T(test_server_dies_while_pulling),
         T(test_frozen_server),
+        T(test_pulls_after_a_start_at_once),
         T(test_deaf_consumer_is_told),
     };
     return cmocka_run_group_tests(tests, start, end);
