@@ -15,11 +15,13 @@ struct stream_spec {
     bool shared; /* other queues of the app are in this stream, too */
 };
 /* Creates what is missing (in a stream of one queue the consumer in memory: with a new server
- * process it is missing, and all that is stored is delivered anew); updates what may be updated
- * (description of ours, ack_wait, max_ack_pending, replicas, subjects by adding ours); refuses with
- * err what cannot be (retention, storage of the stream if it is not file or memory, filter,
- * ack_policy, deliver_policy, a stream whose description names another namespace): one line naming
- * stream, field, found, expected, what to do. spec is borrowed until cb. */
+ * process it is missing, and all that is stored is delivered anew; a consumer not before the stream
+ * has answered a message, which the host must be allowed to publish to subjects: else ERR_TIMEOUT);
+ * updates what may be updated (description of ours, ack_wait, max_ack_pending, replicas, subjects
+ * by adding ours); refuses with err what cannot be (retention, storage of the stream if it is not
+ * file or memory, filter, ack_policy, deliver_policy, a stream whose description names another
+ * namespace): one line naming stream, field, found, expected, what to do. spec is borrowed until
+ * cb. */
 typedef void (*stream_cb)(const struct err *err, void *arg);
 void stream_ensure(struct bus *b, const struct stream_spec *spec, stream_cb cb, void *arg);
 
@@ -53,8 +55,9 @@ struct pull *pull_new(struct bus *b, const char *stream, const char *consumer, p
  * pull request when less than half of it is still outstanding, for the difference; lowering it
  * sends nothing (what was asked for may still come). Requests expire after 30 s on the server and a
  * second later here, and are renewed; after two missed idle heartbeats (5 s each) the consumer is
- * asked for. Outstanding requests die with a connection; when it is back the consumer is asked for
- * (a server that was started anew has none), and then they are sent again. */
+ * asked for, and if it is silent again though it is there, the log says so. Outstanding requests
+ * die with a connection; when it is back the consumer is asked for (a server that was started anew
+ * has none), and then they are sent again. */
 void pull_want(struct pull *p, int n);
 int pull_outstanding(const struct pull *p);
 void pull_resume(struct pull *p);
