@@ -107,9 +107,16 @@ static void tell(struct bus_adapter *a) {
     }
 }
 
+/* An error is told together with bytes that came before it, and libuv has stopped watching then;
+ * libnats reads one buffer each time: it is watched again until a read finds the error. */
 static void on_poll(uv_poll_t *h, int status, int events) {
     struct bus_adapter *a = h->data;
-    if (status < 0 || (events & UV_READABLE))
+    if (status < 0) {
+        a->polled = 0;
+        apply(a);
+        events = UV_READABLE;
+    }
+    if (events & UV_READABLE)
         natsConnection_ProcessReadEvent(a->nc);
     if ((events & UV_WRITABLE) && bus_adapter_up(a))
         natsConnection_ProcessWriteEvent(a->nc);

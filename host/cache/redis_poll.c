@@ -9,16 +9,7 @@ struct redis_poll {
     int events;
 };
 
-/* Each call into hiredis may free ac, which clears p->ac. An error is found by reading. */
-static void on_poll(uv_poll_t *handle, int status, int events) {
-    struct redis_poll *p = handle->data;
-    if (status < 0)
-        events = UV_READABLE;
-    if (p->ac && (events & UV_READABLE))
-        redisAsyncHandleRead(p->ac);
-    if (p->ac && (events & UV_WRITABLE))
-        redisAsyncHandleWrite(p->ac);
-}
+static void on_poll(uv_poll_t *handle, int status, int events);
 
 static void want(struct redis_poll *p, int events) {
     if (events == p->events)
@@ -28,6 +19,27 @@ static void want(struct redis_poll *p, int events) {
         uv_poll_start(&p->handle, events, on_poll);
     else
         uv_poll_stop(&p->handle);
+}
+
+/* An error is told together with bytes that came before it, and libuv has stopped watching then;
+ * hiredis reads one buffer each time: it is watched again until a read finds the error. */
+static void watch_again(struct redis_poll *p) {
+    int events = p->events;
+    p->events = 0;
+    want(p, events);
+}
+
+/* Each call into hiredis may free ac, which clears p->ac. */
+static void on_poll(uv_poll_t *handle, int status, int events) {
+    struct redis_poll *p = handle->data;
+    if (status < 0) {
+        watch_again(p);
+        events = UV_READABLE;
+    }
+    if (p->ac && (events & UV_READABLE))
+        redisAsyncHandleRead(p->ac);
+    if (p->ac && (events & UV_WRITABLE))
+        redisAsyncHandleWrite(p->ac);
 }
 
 static void add_read(void *arg) {

@@ -14,6 +14,7 @@ struct sock {
     uv_poll_t poll;
     struct multi *m;
     curl_socket_t fd;
+    int events; /* watched for */
 };
 
 static void on_sock_closed(uv_handle_t *handle) {
@@ -35,10 +36,16 @@ static void act(struct multi *m, curl_socket_t fd, int ready) {
     reap(m);
 }
 
+/* An error is told together with bytes that came before it, and libuv has stopped watching then: it
+ * is watched again, and libcurl looks itself (0) until a read finds the error. */
 static void on_ready(uv_poll_t *poll, int status, int events) {
     struct sock *s = poll->data;
-    int ready = (events & UV_READABLE ? CURL_CSELECT_IN : 0) |
-                (events & UV_WRITABLE ? CURL_CSELECT_OUT : 0) | (status < 0 ? CURL_CSELECT_ERR : 0);
+    int ready = 0;
+    if (status < 0)
+        uv_poll_start(poll, s->events, on_ready);
+    else
+        ready = (events & UV_READABLE ? CURL_CSELECT_IN : 0) |
+                (events & UV_WRITABLE ? CURL_CSELECT_OUT : 0);
     act(s->m, s->fd, ready); /* s may be closed now */
 }
 
@@ -72,8 +79,10 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *of
     }
     if (!s)
         s = sock_new(m, fd);
-    int events = (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0);
-    return s && !uv_poll_start(&s->poll, events, on_ready) ? 0 : -1;
+    if (!s)
+        return -1;
+    s->events = (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0);
+    return uv_poll_start(&s->poll, s->events, on_ready) ? -1 : 0;
 }
 
 static int on_timer(CURLM *curl, long ms, void *arg) {

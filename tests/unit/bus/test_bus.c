@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The connection, its inbox and its failures, against a real nats-server. */
-#include "natsserver.h"
+#include "natsproxy.h"
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 static struct natsserver server;
@@ -313,6 +314,56 @@ static void test_server_restart(void **state) {
     natsserver_end(&own);
 }
 
+/* How much waits to be read on fd, if it is connected to s. */
+static int unread(const struct natsserver *s, int fd) {
+    struct sockaddr_in at = {0};
+    socklen_t size = sizeof at;
+    int n = 0;
+    bool ours = getpeername(fd, (struct sockaddr *)&at, &size) == 0 &&
+                ntohs(at.sin_port) == atoi(s->port) && ioctl(fd, FIONREAD, &n) == 0;
+    return ours ? n : 0;
+}
+
+/* Publishes to the one bus of s, whose loop does not run: it is there, and not read. */
+static void publish_unread(const struct natsserver *s, const char *subject, const char *text) {
+    char lines[256];
+    int speaker = natsproxy_dial(s->port);
+    int n = snprintf(lines, sizeof lines, "CONNECT {\"verbose\":false}\r\nPUB %s %zu\r\n%s\r\n",
+                     subject, strlen(text), text);
+    assert_true(natsproxy_write(speaker, lines, (size_t)n));
+    bool there = false;
+    for (int i = 0; i < 3000 && !there; i++) {
+        usleep(10000);
+        for (int fd = 3; fd < 256; fd++)
+            there = there || (fd != speaker && unread(s, fd) > (int)strlen(subject));
+    }
+    assert_true(there);
+    close(speaker);
+}
+
+/* epoll reports the reset together with what came before it; both must be heard. */
+static void test_last_words_before_a_reset(void **state) {
+    struct natsserver own;
+    struct changes c = {0};
+    struct buf inbox = {0};
+    struct got last = {0};
+    natsserver_start(&own, false, NULL);
+    struct bus *b = connect_watching(own.url, &c);
+    bus_expect(b, 20000, on_got, &last, &inbox);
+    wait_for_inbox(b);
+    publish_unread(&own, inbox.p, "last words");
+    bus_publish(b, "a", NULL, NULL, "", 0, NULL); /* nobody reads it: answered by a reset */
+    natsserver_kill(&own);
+    UNTIL(&loop, 30000, c.down);
+    assert_int_equal(last.calls, 1);
+    assert_string_equal(last.text, "last words");
+    natsserver_spawn(&own);
+    UNTIL(&loop, 30000, c.up);
+    buf_free(&inbox);
+    bus_delete(b);
+    natsserver_end(&own);
+}
+
 static void on_bystander(uv_poll_t *p, int status, int events) {
     char c;
     *(ssize_t *)p->data += read(*(int *)((ssize_t *)p->data + 1), &c, 1);
@@ -426,13 +477,21 @@ static int end(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        T(test_reply_through_own_inbox), T(test_request),
-        T(test_headers_survive),         T(test_timeouts_come_in_order),
-        T(test_request_nobody_answers),  T(test_refuses_what_the_server_would_close_for),
-        T(test_delete_ends_what_waits),  T(test_delete_from_inside_a_callback),
-        T(test_delete_sends_the_rest),   T(test_server_restart),
-        T(test_descriptor_is_let_go),    T(test_delete_while_down),
-        T(test_credentials_changed),     T(test_connect_errors),
+        T(test_reply_through_own_inbox),
+        T(test_request),
+        T(test_headers_survive),
+        T(test_timeouts_come_in_order),
+        T(test_request_nobody_answers),
+        T(test_refuses_what_the_server_would_close_for),
+        T(test_delete_ends_what_waits),
+        T(test_delete_from_inside_a_callback),
+        T(test_delete_sends_the_rest),
+        T(test_server_restart),
+        T(test_last_words_before_a_reset),
+        T(test_descriptor_is_let_go),
+        T(test_delete_while_down),
+        T(test_credentials_changed),
+        T(test_connect_errors),
     };
     return cmocka_run_group_tests(tests, start, end);
 }

@@ -234,6 +234,28 @@ static void a_killed_server_is_used_again(void **state) {
     assert_string_equal(get(f, f->r, "a"), "2");
 }
 
+/* epoll reports the reset together with what came before it; both are taken. */
+static void last_words_are_taken(void **state) {
+    enum { N = 60000 }; /* fits a socket, not one read */
+    static char long_text[N + 1];
+    struct fixture *f = *state;
+    struct got g = {0}, lost = {0};
+    memset(long_text, 'x', N);
+    set(f->r, "a", long_text, redis_now(f->r));
+    assert_string_not_equal(get(f, f->r, "a"), "(nothing)");
+    assert_non_null(redis_get(f->r, "a", on_got, &g));
+    uv_run(&f->l.loop, UV_RUN_ONCE);    /* it is sent */
+    redisserver_ask(&f->s, "EXISTS a"); /* answered behind it */
+    redisserver_signal(&f->s, SIGSTOP);
+    assert_non_null(redis_get(f->r, "a", on_got, &lost));
+    uv_run(&f->l.loop, UV_RUN_ONCE); /* sent, too, while most of the answer is not read */
+    assert_int_equal(g.calls, 0);
+    redisserver_kill(&f->s);
+    UNTIL(&f->l, 30000, g.calls == 1 && lost.calls == 1);
+    assert_true(g.answered);
+    assert_false(lost.answered);
+}
+
 /* Values that a restart brings back (from a dump, say) may be older than their invalidation. */
 static void what_a_restart_brings_back_is_not_there(void **state) {
     struct fixture *f = *state;
@@ -475,6 +497,7 @@ int main(void) {
         WITH_SERVER(everything_at_once),
         WITH_SERVER(a_get_can_be_cancelled),
         WITH_SERVER(a_killed_server_is_used_again),
+        WITH_SERVER(last_words_are_taken),
         WITH_SERVER(what_a_restart_brings_back_is_not_there),
         WITH_SERVER(a_hanging_server_is_away),
         WITH_SERVER(a_busy_process_is_not_the_servers_fault),

@@ -193,6 +193,36 @@ static void test_failures(void **state) {
     check_url(webtest_url("/garbage?token=1"), "HTTP_BROKEN");
 }
 
+/* A server that answers before it has read all, and goes: epoll reports the answer and the reset
+ * together. */
+static void test_answer_before_a_reset(void **state) {
+    static const char answer[] = "HTTP/1.1 413 Too Large\r\nContent-Length: 6\r\n\r\nenough";
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t n = sizeof at;
+    char url[64], first;
+    struct got g;
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), fd = -1;
+    assert_int_equal(bind(listener, (struct sockaddr *)&at, n), 0);
+    assert_int_equal(listen(listener, 1), 0);
+    getsockname(listener, (struct sockaddr *)&at, &n);
+    snprintf(url, sizeof url, "http://127.0.0.1:%d/", ntohs(at.sin_port));
+    send_req(&g,
+             (struct http_request){.method = "POST", .url = url, .body = "much", .body_len = 4});
+    uint64_t end = clock_mono_ms() + LONG_MS;
+    while (clock_mono_ms() < end && (fd < 0 || recv(fd, &first, 1, MSG_DONTWAIT) != 1)) {
+        uv_run(&loop, UV_RUN_NOWAIT);
+        if (fd < 0)
+            fd = accept(listener, NULL, NULL);
+    }
+    assert_int_equal(send(fd, answer, strlen(answer), 0), strlen(answer));
+    close(fd); /* the rest is unread: a reset */
+    close(listener);
+    await_got(&g);
+    assert_int_equal(g.status, 413);
+    assert_body(&g, "enough");
+    got_free(&g);
+}
+
 static void test_proxies_are_ignored(void **state) {
     char proxy[60];
     struct got g;
@@ -347,6 +377,7 @@ int main(void) {
         TEST(test_redirect_elsewhere),
         TEST(test_timeout),
         TEST(test_failures),
+        TEST(test_answer_before_a_reset),
         TEST(test_proxies_are_ignored),
         TEST(test_many_at_once),
         TEST(test_many_in_turn),
