@@ -299,8 +299,9 @@ uint64_t bus_expect(struct bus *b, int timeout_ms, bus_cb cb, void *arg, struct 
     return id;
 }
 
-uint64_t bus_later(struct bus *b, bus_cb cb, void *arg) {
-    const struct wait_spec spec = {.survives_down = true, .reply = cb, .arg = arg};
+uint64_t bus_later(struct bus *b, int ms, bus_cb cb, void *arg) {
+    const struct wait_spec spec = {
+        .timeout_ms = ms, .survives_down = true, .reply = cb, .arg = arg};
     return waits_add(&b->waits, &spec);
 }
 

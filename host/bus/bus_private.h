@@ -59,8 +59,8 @@ void subs_read(struct bus *b);   /* hands over what has come */
 void subs_up(struct bus *b);     /* after a reconnect */
 void subs_delete(struct bus *b); /* the connection is closed */
 
-/* Calls cb (with a timeout, to be ignored) from the loop, soon: for errors found inside a call. */
-uint64_t bus_later(struct bus *b, bus_cb cb, void *arg);
+/* Calls cb from the loop ms later, with ERR_TIMEOUT (to be ignored) or ERR_SHUTDOWN. */
+uint64_t bus_later(struct bus *b, int ms, bus_cb cb, void *arg);
 /* Drops the connection, so that it is made anew. */
 void bus_reconnect(struct bus *b);
 #endif

@@ -36,6 +36,7 @@ json_t *jsapi_answer(const struct bus_msg *m, const struct err *failed, int *cod
                      struct err *err) {
     *code = 0;
     if (failed && failed->kind == ERR_TIMEOUT) { /* no responders are not told: see bus_connect.c */
+        *code = JSAPI_SILENT;
         err_set(err, ERR_TIMEOUT,
                 "no answer from JetStream within %d ms: start nats-server with -js (or wait for "
                 "its cluster to have a leader)",

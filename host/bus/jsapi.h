@@ -6,7 +6,10 @@
 #include <jansson.h>
 
 #define JSAPI_TIMEOUT_MS 5000
-enum jsapi_code { /* err_code of an answer */
+enum jsapi_code {                            /* err_code of an answer */
+                  JSAPI_SILENT = -1,         /* none came */
+                  JSAPI_NO_PEERS = 10005,    /* for the replicas that are wanted */
+                  JSAPI_UNAVAILABLE = 10008, /* a cluster without a leader */
                   JSAPI_CONSUMER_CREATE = 10012,
                   JSAPI_CONSUMER_EXISTS = 10013,
                   JSAPI_NO_CONSUMER = 10014,
@@ -23,7 +26,8 @@ enum jsapi_code { /* err_code of an answer */
 /* "$JS.API.<verb>.<stream>[.<consumer>]"; body is taken, NULL is allowed. As bus_request. */
 uint64_t jsapi_call(struct bus *b, const char *verb, const char *stream, const char *consumer,
                     json_t *body, bus_cb cb, void *arg, struct err *err);
-/* The answer in a bus_cb: new reference, or NULL with err; code gets err_code (0: no answer). */
+/* The answer in a bus_cb: new reference, or NULL with err; code gets err_code, JSAPI_SILENT, or 0.
+ */
 json_t *jsapi_answer(const struct bus_msg *m, const struct err *failed, int *code,
                      struct err *err) NODISCARD;
 /* "2026-11-21T05:05:35.89906676Z" (or with an offset) in ns since the epoch; -1000000 (so that it

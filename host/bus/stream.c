@@ -2,6 +2,8 @@
 /* stream_ensure: look, create what is missing, update what differs, look again. Several workers run
  * it at once, so "already exists" and "does not exist (any more)" are reasons to look again. */
 #include "bus/stream.h"
+#include "base/clock.h"
+#include "base/log.h"
 #include "bus/bus_private.h"
 #include "bus/jsapi.h"
 #include "bus/stream_config.h"
@@ -10,13 +12,17 @@
 
 #define MAX_ROUNDS 5
 #define LISTEN_TIMEOUT_MS 1000
+#define PATIENCE_MS 30000 /* with a cluster */
+#define PAUSE_MS 250
 
 struct ensure {
     struct bus *b;
     const struct stream_spec *spec;
     stream_cb cb;
     void *arg;
-    int rounds;            /* of looking again */
+    int rounds; /* of looking again */
+    uint64_t give_up_ms;
+    bool told_waiting;
     json_t *stream_config; /* as last seen */
     struct err err;
 };
@@ -39,11 +45,39 @@ static void on_finish_later(const struct bus_msg *m, const struct err *err, void
 static void call(struct ensure *e, const char *verb, bool consumer, json_t *body, bus_cb cb) {
     if (!jsapi_call(e->b, verb, e->spec->stream, consumer ? e->spec->consumer : NULL, body, cb, e,
                     &e->err))
-        bus_later(e->b, on_finish_later, e); /* cb is never called from inside stream_ensure */
+        bus_later(e->b, 0, on_finish_later, e); /* cb is never called from inside stream_ensure */
+}
+
+static void on_paused(const struct bus_msg *m, const struct err *err, void *arg) {
+    struct ensure *e = arg;
+    if (err->kind == ERR_SHUTDOWN)
+        finish(e, err);
+    else
+        look_at_stream(e);
+}
+
+/* A cluster has a leader, and so has each stream and consumer of it that has replicas; when a
+ * server goes, and while all start, they are without one for seconds, and servers do not know each
+ * other. Where no replicas are wanted silence says more likely that JetStream is off. */
+static bool may_pass(const struct ensure *e, int code) {
+    return code == JSAPI_UNAVAILABLE || code == JSAPI_NO_PEERS ||
+           (code == JSAPI_SILENT && e->spec->replicas > 1);
+}
+
+static void wait_for_cluster(struct ensure *e) {
+    if (!e->told_waiting)
+        log_warn("waiting for NATS's cluster", LOG_S("stream", e->spec->stream),
+                 LOG_S("error", e->err.msg));
+    e->told_waiting = true;
+    bus_later(e->b, PAUSE_MS, on_paused, e);
 }
 
 static void fail(struct ensure *e, int code) {
     const struct stream_spec *s = e->spec;
+    if (may_pass(e, code) && clock_mono_ms() < e->give_up_ms) {
+        wait_for_cluster(e);
+        return;
+    }
     struct err err = e->err;
     if (code == JSAPI_SUBJECTS_OVERLAP)
         err_set(
@@ -56,7 +90,7 @@ static void fail(struct ensure *e, int code) {
                 "stream '%s', consumer '%s': another consumer takes messages of '%s' already: use "
                 "its name, or delete it (`nats consumer ls %s`)",
                 s->stream, s->consumer, s->subjects, s->stream);
-    else if (code == JSAPI_REPLICAS)
+    else if (code == JSAPI_REPLICAS || code == JSAPI_NO_PEERS)
         err_set(&err, ERR_CONFIG,
                 "stream '%s': %d replicas need a NATS cluster of that size: set the queue's "
                 "replicas to 1",
@@ -120,7 +154,7 @@ static void make_consumer(struct ensure *e) {
     struct hdrs h = {0};
     hdrs_add(&h, "Nats-Expected-Stream", "no.stream");
     if (!bus_store(e->b, subject, &h, "", 0, LISTEN_TIMEOUT_MS, on_listening, e, &e->err))
-        bus_later(e->b, on_finish_later, e);
+        bus_later(e->b, 0, on_finish_later, e);
     hdrs_free(&h);
     free(subject);
 }
@@ -223,5 +257,6 @@ void stream_ensure(struct bus *b, const struct stream_spec *spec, stream_cb cb, 
     e->spec = spec;
     e->cb = cb;
     e->arg = arg;
+    e->give_up_ms = clock_mono_ms() + PATIENCE_MS;
     look_at_stream(e);
 }

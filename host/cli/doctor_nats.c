@@ -11,7 +11,10 @@
 #include <string.h>
 
 #define TIMEOUT_MS 3000
-#define OLDEST_MINOR 9 /* of 2.x: what this is tested with */
+/* Of 2.x: what this is tested with, alone and in a cluster, where 2.9.10 loses messages that it has
+ * acknowledged (docs/reliability.md). */
+#define OLDEST_MINOR 9
+#define OLDEST_IN_CLUSTER 10
 
 static json_int_t number(const json_t *o, const char *key) {
     return json_integer_value(json_object_get(o, key));
@@ -27,6 +30,11 @@ static void check_version(struct doctor *d, const json_t *info) {
     doctor_add(d, old ? DOCTOR_PROBLEM : DOCTOR_OK, "NATS", old ? "nats-server 2.9 at least" : NULL,
                "version %s, messages up to %" PRId64 " bytes", version,
                (int64_t)number(info, "max_payload"));
+    if (read && major == 2 && minor < OLDEST_IN_CLUSTER && json_object_get(info, "cluster"))
+        doctor_add(d, DOCTOR_WARNING, "cluster", "nats-server 2.10 at least",
+                   "nats-server %s loses messages that it has acknowledged when servers of its "
+                   "cluster come and go",
+                   version);
 }
 
 void doctor_nats(struct doctor *d) {

@@ -4,18 +4,11 @@ local host = require "spec.support.host"
 local proc = require "spec.support.proc"
 local servers = require "spec.support.servers"
 
--- A port that was free a moment ago: nats-server chose it.
-local function free_port()
-  local some = servers.new_nats()
-  some:stop()
-  return some.port
-end
-
 describe("over TLS", function()
   local postgres, nats_server, stage, running, dir, port, env
 
   lazy_setup(function()
-    dir, port = certs.dir(proc.is_root() and "postgres" or nil), free_port()
+    dir, port = certs.dir(proc.is_root() and "postgres" or nil), servers.free_port()
     postgres = servers.new_postgres {
       "-c", "ssl=on", "-c", "ssl_cert_file=" .. dir .. "/server.pem",
       "-c", "ssl_key_file=" .. dir .. "/server.key", "-c", "listen_addresses=127.0.0.1",

@@ -14,7 +14,7 @@ local lib = once("lib.nats", function()
     typedef int natsStatus;
     const char *natsStatus_GetText(natsStatus s);
     natsStatus natsOptions_Create(natsOptions **o);
-    natsStatus natsOptions_SetURL(natsOptions *o, const char *url);
+    natsStatus natsOptions_SetServers(natsOptions *o, const char **urls, int n);
     natsStatus natsOptions_SetName(natsOptions *o, const char *name);
     natsStatus natsOptions_SetMaxReconnect(natsOptions *o, int n);
     natsStatus natsOptions_SetReconnectWait(natsOptions *o, int64_t ms);
@@ -142,7 +142,9 @@ function _M.connect(url, o)
   o = o or {}
   local options, conn = ffi.new("natsOptions *[1]"), ffi.new("natsConnection *[1]")
   check(lib.natsOptions_Create(options), "options")
-  lib.natsOptions_SetURL(options[0], url)
+  local urls = {}
+  for one in url:gmatch "[^,]+" do urls[#urls + 1] = one end
+  check(lib.natsOptions_SetServers(options[0], ffi.new("const char *[?]", #urls, urls), #urls), "servers")
   lib.natsOptions_SetName(options[0], "spec")
   lib.natsOptions_SetMaxReconnect(options[0], -1)
   lib.natsOptions_SetReconnectWait(options[0], 50)

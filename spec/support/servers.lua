@@ -122,7 +122,7 @@ local function read_port(self)
 end
 
 function Nats:start()
-  local program = first_existing("/usr/sbin/nats-server", "/usr/bin/nats-server",
+  local program = os.getenv "RBF_SPEC_NATS_SERVER" or first_existing("/usr/sbin/nats-server", "/usr/bin/nats-server",
     "/usr/local/bin/nats-server") or "nats-server"
   local words = {
     program, "-a", "127.0.0.1", "-p", self.port or "-1", "-js", "-sd", self.dir,
@@ -143,6 +143,27 @@ end
 --- By default as a crash: kill -9.
 function Nats:stop(signal)
   self.process:finish(signal or "KILL", 10000)
+end
+
+--- A port that was free a moment ago: nats-server chose it.
+function _M.free_port()
+  local some = _M.new_nats()
+  some:stop()
+  return some.port
+end
+
+--- n servers of one cluster, a list; `url` names all of them. Each is stopped and started by itself.
+function _M.new_nats_cluster(n)
+  local routes, cluster, urls = {}, {}, {}
+  for i = 1, n do routes[i] = "nats://127.0.0.1:" .. _M.free_port() end
+  for i = 1, n do
+    cluster[i] = _M.new_nats {
+      "-n", "n" .. i, "--cluster_name", "spec", "--cluster", routes[i], "--routes", table.concat(routes, ","),
+    }
+    urls[i] = cluster[i].url
+  end
+  cluster.url = table.concat(urls, ",")
+  return cluster
 end
 
 function _M.nats()

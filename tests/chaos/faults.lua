@@ -124,8 +124,8 @@ end
 local Faults = {}
 Faults.__index = Faults
 
---- o: plan, hosts (objects of spec.support.host, changed in place), start_host(i), postgres, nats,
---- touch(), set_clock(i, ms), before_nats_end().
+--- o: plan, hosts (objects of spec.support.host, changed in place), start_host(i), postgres, nats (a
+--- list of servers, one of which is away at a time), touch(), set_clock(i, ms), before_nats_end().
 function _M.new(o)
   local self = setmetatable(o, Faults)
   self.next, self.counts, self.pending, self.stopped = 1, {}, {}, {}
@@ -231,14 +231,19 @@ end
 function acts.pg_restart(self, e) return pg_end(self, e, "INT") end
 function acts.pg_kill(self, e) return pg_end(self, e, "KILL") end
 
+local function server_of(self, e)
+  return self.nats[math.floor(e.ms) % #self.nats + 1]
+end
+
 local function nats_end(self, e, signal)
+  local server = server_of(self, e)
   if self.nats_away then return false end
-  if self.nats.process:alive() then self.before_nats_end() end
+  if server.process:alive() then self.before_nats_end() end
   self.nats_away = true
-  self.nats.process:kill(signal)
+  server.process:kill(signal)
   local function start()
-    if self.nats.process:alive() then return self:after(20, start) end
-    self.nats:start()
+    if server.process:alive() then return self:after(20, start) end
+    server:start()
     self.nats_away = nil
   end
   self:after(e.ms / 3, start)
@@ -255,7 +260,7 @@ function acts.nats_freeze(self, e)
   if self.nats_away then return false end
   if e.kill then self.before_nats_end() end
   self.nats_away = true
-  local pid = self.nats.process.pid
+  local pid = server_of(self, e).process.pid
   local waker = proc.spawn {
     "sh", "-c", ("kill -STOP %d; sleep %.3f; kill -%s %d"):format(pid, e.ms / 4000, e.kill and "KILL" or "CONT", pid),
   }
@@ -284,7 +289,7 @@ end
 
 function acts.nats_cut(self, e)
   if self.nats_away then return false end
-  return cut_connections(self.nats.port, e)
+  return cut_connections(server_of(self, e).port, e)
 end
 
 function acts.reload(self, e)

@@ -9,6 +9,7 @@ local pg = require "spec.support.pg"
 local servers = require "spec.support.servers"
 
 local seed, seconds, binary, result_path = tonumber(arg[1]), tonumber(arg[2]), arg[3], arg[4]
+local cluster, group = os.getenv "RBF_CHAOS_CLUSTER" ~= nil, os.getenv "RBF_CHAOS_GROUP"
 local HOSTS, RATE, DOOMED = 2, 75, 6
 local SETTLE_MS, STALL_MS = 150000, 30000 -- at most, and without anything changing
 
@@ -44,7 +45,9 @@ local function new_servers()
   end
   postgres.postmaster = postgres.process.pid
   postgres.cmdline = proc.read_file("/proc/" .. postgres.process.pid .. "/cmdline")
-  return postgres, servers.new_nats()
+  if cluster then return postgres, servers.new_nats_cluster(3) end
+  local server = servers.new_nats()
+  return postgres, { server, url = server.url }
 end
 
 local postgres, nats = new_servers()
@@ -58,8 +61,7 @@ local stage = support.stage {
     "--results-retention", plan.aging and "1500ms" or "1h",
   },
 }
-local group = os.getenv "RBF_CHAOS_GROUP"
-if group then stage:write("settings.lua", ("return { group = %s }\n"):format(group)) end
+stage:write("settings.lua", ("return { group = %s, replicas = %s }\n"):format(group, cluster and 3 or nil))
 local failpoint_log = stage.dir .. "/failpoints"
 local hosts = {}
 local retired = {}
@@ -126,6 +128,14 @@ local act = faults.new {
   set_clock = function(i, ms) clocks[i]:set(ms) end,
 }
 
+-- A cluster has first to choose who leads it.
+local function wait_for_jetstream()
+  proc.eventually(function()
+    local answer = stage.client:request({ subject = "$JS.API.STREAM.NAMES" }, 1000)
+    return answer and answer.body and not answer.body.error
+  end, 60000, "JetStream")
+end
+
 local function wait_for_streams()
   for _, queue in ipairs { "jobs", "events" } do
     stage.client:await_stream(stage:subject(queue, "x"))
@@ -144,6 +154,7 @@ local function revive(i)
 end
 
 local function storm()
+  wait_for_jetstream()
   phase = "storm"
   for i = 1, HOSTS do start_host(i) end
   wait_for_streams()
