@@ -27,7 +27,7 @@ struct queue {
     bool live;            /* of the live generation */
     bool ready;           /* stream and consumer are there */
     unsigned refusals;    /* one after the other */
-    struct pull *pull;    /* NULL until ready the first time */
+    struct pull *pull;    /* NULL until it is asked for messages the first time */
     struct after *later;
 };
 
@@ -35,7 +35,7 @@ struct intake {
     struct host *h;
     struct list queues;
     struct err refused; /* the first refusal of the apply under way */
-    bool started;       /* the first apply went well */
+    bool started;       /* queues that are ready are asked for messages */
     bool closed;
     void (*cb)(const struct err *err, void *arg);
     void *arg;
@@ -76,7 +76,7 @@ static int room(const struct queue *q) {
 }
 
 static void refresh(struct queue *q) {
-    if (q->ready)
+    if (q->ready && q->pull)
         pull_want(q->pull, room(q));
 }
 
@@ -146,13 +146,26 @@ static void on_gone(struct pull *p, const struct err *err, void *arg) {
 /* --- streams and consumers --- */
 
 static void start_pulling(struct queue *q) {
-    q->ready = true;
-    q->refusals = 0;
     if (q->pull)
         pull_resume(q->pull);
     else
         q->pull = pull_new(q->in->h->bus, q->spec.stream, q->spec.consumer, on_message, on_gone, q);
     refresh(q);
+}
+
+static bool is_start(const struct intake *in) {
+    return !in->started && in->h->gen->number == 1;
+}
+
+/* Takes nothing before it is sure to serve: at the start one refusal ends the worker, and what
+ * kills it before is taken for the start's fault. */
+static void start_all(struct intake *in) {
+    in->started = true;
+    list_each(&in->queues, it) {
+        struct queue *q = container_of(it, struct queue, node);
+        if (q->ready)
+            start_pulling(q);
+    }
 }
 
 /* The apply under way is over once no queue waits for its stream any more. */
@@ -163,7 +176,8 @@ static void check_applied(struct intake *in) {
             return;
     }
     in->cb = NULL;
-    in->started = in->started || !in->refused.kind;
+    if (!in->started && !(is_start(in) && in->refused.kind))
+        start_all(in);
     if (cb)
         cb(in->refused.kind ? &in->refused : NULL, in->arg);
 }
@@ -182,12 +196,19 @@ static void refused(struct queue *q, const struct err *err) {
     struct intake *in = q->in;
     if (!in->refused.kind)
         in->refused = *err;
-    if (!in->started && in->h->gen->number == 1)
+    if (is_start(in))
         return;
     if (q->refusals++ % SAY_EACH == 0)
         log_error("queue not ready", LOG_S("queue", q->name), LOG_S("error", err->msg));
     if (!q->later)
         q->later = after_ms(in->h->loop, ENSURE_AGAIN_MS, ensure_later, q);
+}
+
+static void ready(struct queue *q) {
+    q->ready = true;
+    q->refusals = 0;
+    if (q->in->started)
+        start_pulling(q);
 }
 
 static void on_ensured(const struct err *err, void *arg) {
@@ -200,7 +221,7 @@ static void on_ensured(const struct err *err, void *arg) {
     else if (err)
         refused(q, err);
     else
-        start_pulling(q);
+        ready(q);
     check_applied(q->in);
 }
 

@@ -163,6 +163,8 @@ static void on_refused(struct rollout *r, struct workerproc *w, const struct ctl
 
 static void on_serving(struct rollout *r, struct workerproc *w, uint32_t number) {
     bool all = r->live && !r->told;
+    if (!w->live)
+        w->live_ms = clock_mono_ms();
     w->live = number;
     for (int i = 0; all && i < r->n; i++)
         all = r->workers[i].live == r->live->number;

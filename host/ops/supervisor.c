@@ -216,7 +216,7 @@ static void on_worker_gone(struct workerproc *w, const char *how, void *arg) {
         return;
     }
     log_error("a worker died, starting another", LOG_I("worker", w->slot), LOG_S("how", how));
-    if (!s->ever_live && ++s->early_deaths >= EARLY_DEATHS) {
+    if (!s->ever_live && !w->served && ++s->early_deaths >= EARLY_DEATHS) {
         log_error("workers die at their start, giving up", LOG_S("how", how));
         drain(s, 1);
         return;

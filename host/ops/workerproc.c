@@ -14,7 +14,7 @@
 
 #define PAUSE_FIRST_MS 100
 #define PAUSE_MAX_MS 5000
-#define HEALTHY_MS 1000
+#define HEALTHY_MS 1000 /* of serving */
 
 /* Outlives its process until the loop has closed it. */
 struct channel {
@@ -107,7 +107,7 @@ static void on_restart(uv_timer_t *t) {
 static void plan_restart(struct workerproc *w) {
     if (w->resting)
         return;
-    if (!w->pause_ms || clock_mono_ms() - w->started_ms >= HEALTHY_MS)
+    if (!w->pause_ms || (w->served && clock_mono_ms() - w->live_ms >= HEALTHY_MS))
         w->pause_ms = PAUSE_FIRST_MS;
     uv_timer_start(&w->restart, on_restart, w->pause_ms, 0);
     w->pause_ms = w->pause_ms * 2 > PAUSE_MAX_MS ? PAUSE_MAX_MS : w->pause_ms * 2;
@@ -153,8 +153,8 @@ static int spawn(struct workerproc *w, struct err *err) {
 
 void workerproc_start(struct workerproc *w) {
     struct err err;
-    w->started_ms = w->heard_ms = clock_mono_ms();
-    w->spoke = false;
+    w->heard_ms = clock_mono_ms();
+    w->spoke = w->served = false;
     w->asked = w->built = w->committed = w->live = 0;
     w->votes = false;
     if (spawn(w, &err) == 0) {
@@ -188,6 +188,7 @@ void workerproc_reap(struct workerproc *w) {
         read_rest(w->channel);
     drop_channel(w);
     child_describe(status, how, sizeof how);
+    w->served = w->live != 0;
     w->asked = w->built = w->committed = w->live = 0;
     plan_restart(w);
     w->events->gone(w, how, w->arg);

@@ -28,6 +28,8 @@ struct workerproc {
     uint32_t built;     /* PREPARED, neither COMMIT nor ABORT sent yet */
     uint32_t committed; /* COMMIT sent */
     uint32_t live;      /* LIVE received */
+    uint64_t live_ms;   /* since when */
+    bool served;        /* was live; told of a dead one, too */
     bool votes;         /* on the next generation */
     /* Private. */
     uv_loop_t *loop;
@@ -37,7 +39,6 @@ struct workerproc {
     void *arg;
     struct channel *channel;
     uv_timer_t restart;
-    uint64_t started_ms;
     unsigned pause_ms;
     bool resting; /* no restarts any more */
 };

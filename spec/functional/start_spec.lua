@@ -1,5 +1,5 @@
--- A worker's start while PostgreSQL takes connections and answers none: it is asked while the app is
--- loaded, and nobody waits for it who need not.
+-- A worker's start: while PostgreSQL takes connections and answers none (it is asked while the app is
+-- loaded, and nobody waits for it who need not), and when one of its queues is not to be had.
 local host = require "spec.support.host"
 local proc = require "spec.support.proc"
 local servers = require "spec.support.servers"
@@ -60,5 +60,42 @@ describe("while PostgreSQL does not answer", function()
     postgres.process:kill "CONT"
     running:await_ready()
     assert.equal(0, running:stop())
+  end)
+end)
+
+describe("with a queue that is not to be had", function()
+  local function queues(names)
+    return ([[
+local rbf = require "rbf"
+local app = rbf.defineBackend { queues = { %s } }
+return { run = app:mutation("jobs", { path = "run", input = rbf.z.any(), handler = function() return "done" end }) }
+]]):format(names)
+  end
+
+  it("a worker takes nothing from the others", function()
+    local file = proc.temp_dir "conf" .. "/nats.conf"
+    proc.write_file(file, [[
+authorization { users: [
+  { user: admin, password: p }
+  { user: host, password: p, permissions: { publish: { deny: ["$JS.API.STREAM.INFO.mute"] } } } ] }
+]])
+    local server = servers.new_nats { "-c", file, url = "nats://admin:p@" }
+    local stage = host.stage { app = { ["app.lua"] = queues "jobs = {}" }, nats = server }
+    stage.prefix = "" -- the permission names a stream
+    finally(function()
+      stage:close()
+      server:stop()
+    end)
+    assert.equal(0, stage:start():stop()) -- the stream and its consumer are there
+    stage.client:store { subject = stage:subject("jobs", "run"), headers = { ["Request-Id"] = "early" }, data = "1" }
+    stage:write("app.lua", queues "jobs = {}, mute = {}")
+    stage.nats = { url = server.url:gsub("admin", "host") }
+    local running = stage:start { no_wait = true }
+    assert.equal(1, running:wait())
+    assert.matches("stream 'mute', consumer 'mute': no answer from JetStream", running:tail(5))
+    assert.equal(0, stage:count "rbf_results")
+    stage.nats = server
+    stage:start()
+    proc.eventually(function() return stage:count "rbf_results" == 1 end, 20000, "the message to be done")
   end)
 end)

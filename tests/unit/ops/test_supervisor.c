@@ -34,6 +34,22 @@ static void note(const char *what, const char *text) {
     free(line);
 }
 
+/* Lines of the notes that contain text; the first word of the last one to *pid. */
+static int count(const char *text, pid_t *pid) {
+    char line[300];
+    int n = 0;
+    FILE *f = fopen(getenv("NOTES"), "r");
+    while (f && fgets(line, sizeof line, f))
+        if (strstr(line, text)) {
+            n++;
+            if (pid)
+                *pid = atoi(line);
+        }
+    if (f)
+        fclose(f);
+    return n;
+}
+
 static void say(enum ctl_type type, uint32_t number, const char *payload) {
     struct buf out = {0};
     ctl_put(&out, type, number, payload, strlen(payload));
@@ -73,6 +89,18 @@ static void on_prepare(const struct ctl_frame *f) {
         say(CTL_PREPARED, f->number, "{\"operations\":[]}");
 }
 
+/* One of them is slow to serve; the other serves, and dies, four times. */
+static void on_mortal_commit(uint32_t number) {
+    bool slow = first_of_its_kind();
+    while (slow && count("dies", NULL) < 4)
+        usleep(10000);
+    say(CTL_LIVE, number, "");
+    if (!slow && count("dies", NULL) < 4) {
+        note("dies", app);
+        raise(SIGKILL);
+    }
+}
+
 static void on_frame(const struct ctl_frame *f) {
     switch (f->type) {
     case CTL_PREPARE:
@@ -80,7 +108,10 @@ static void on_frame(const struct ctl_frame *f) {
         break;
     case CTL_COMMIT:
         note("commit", app);
-        say(CTL_LIVE, f->number, "");
+        if (strstr(app, "mortal"))
+            on_mortal_commit(f->number);
+        else
+            say(CTL_LIVE, f->number, "");
         if (strstr(app, "silent") && first_of_its_kind())
             for (;;)
                 pause();
@@ -137,22 +168,6 @@ static void write_app(const char *text) {
     assert_int_equal(rename(temp, path), 0);
     free(temp);
     free(path);
-}
-
-/* Lines of the notes that contain text; the first word of the last one to *pid. */
-static int count(const char *text, pid_t *pid) {
-    char line[300];
-    int n = 0;
-    FILE *f = fopen(getenv("NOTES"), "r");
-    while (f && fgets(line, sizeof line, f))
-        if (strstr(line, text)) {
-            n++;
-            if (pid)
-                *pid = atoi(line);
-        }
-    if (f)
-        fclose(f);
-    return n;
 }
 
 #define PATIENCE_MS 30000 /* on a busy machine, with sanitizers */
@@ -348,9 +363,18 @@ static void test_deadly_start_gives_up(void **state) {
     assert_int_equal(count("start", NULL), 3);
 }
 
+/* What it serves kills it, not its start. */
+static void test_deaths_of_those_that_serve(void **state) {
+    write_app("mortal");
+    run(2, false, 3000);
+    await("LIVE-FIRST", 1);
+    assert_int_equal(count("dies", NULL), 4);
+    stop_with_drain();
+}
+
 static void test_stubborn_worker_is_killed(void **state) {
     write_app("stubborn");
-    run(1, false, 500);
+    run(1, false, 3000); /* enough to note the frame */
     await("LIVE-FIRST", 1);
     kill(supervisor, SIGINT);
     await("drain stubborn", 1);
@@ -416,6 +440,7 @@ int main(int argc, char **argv) {
         TEST(test_patient_waits_for_the_next_save),
         TEST(test_fatal_at_start),
         TEST(test_deadly_start_gives_up),
+        TEST(test_deaths_of_those_that_serve),
         TEST(test_stubborn_worker_is_killed),
         TEST(test_second_signal_ends_at_once),
         TEST(test_silent_worker_is_replaced),
