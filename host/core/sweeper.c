@@ -39,7 +39,6 @@ struct sweeper {
     struct pgconn *conn;
     struct pgpool_waiter waiter;
     uint64_t asked_mono; /* when the database was asked for its time */
-    uint64_t best_trip;  /* ms of the trip that last set the clock, plus one a sweep since */
     struct row *rows;
     int n, waiting;
     int64_t next_due; /* ms epoch; 0: none known */
@@ -271,18 +270,15 @@ static void take_rows(struct sweeper *s, const struct pgres *res) {
     }
 }
 
-/* The database's clock decides what is due. Half the round trip is the best guess of the rest,
- * wrong by no more than that half: so short trips are believed, and long ones only when a clock was
- * set or when there have been no others. */
+/* The database's clock decides what is due. It was at least `theirs` when the answer came, and no more
+ * than the trip beyond: a clock in between is kept, another one starts from what is sure, as nothing
+ * may run before its time. */
 static void take_time(struct sweeper *s, const struct pgres *res) {
-    int64_t theirs = strtoll(pgres_value(res, 0, 0, NULL), NULL, 10);
+    int64_t theirs = strtoll(pgres_value(res, 0, 0, NULL), NULL, 10), ours = clock_db_ms();
     const char *next = pgres_value(res, 0, 1, NULL);
-    uint64_t trip = clock_mono_ms() - s->asked_mono;
-    int64_t now = theirs + (int64_t)trip / 2, change = now - clock_db_ms();
-    if (trip <= ++s->best_trip || change > (int64_t)trip || -change > (int64_t)trip) {
-        s->best_trip = trip;
-        clock_set_db(now);
-    }
+    int64_t trip = (int64_t)(clock_mono_ms() - s->asked_mono);
+    if (ours < theirs || ours > theirs + trip)
+        clock_set_db(theirs);
     s->next_due = next ? strtoll(next, NULL, 10) : 0;
 }
 
@@ -367,7 +363,6 @@ static void sweep(void *arg) {
 struct sweeper *sweeper_new(struct host *h) {
     struct sweeper *s = xcalloc(1, sizeof *s);
     s->h = h;
-    s->best_trip = UINT64_MAX - 1;
     return s;
 }
 

@@ -61,6 +61,29 @@ describe("a host whose machine's clock is wrong", function()
     assert.equal(0, running:stop())
   end)
 
+  it("is not ahead of the database's when the answer was long in coming", function()
+    -- the sweeper's first question takes two seconds
+    stage.db:exec([[CREATE SEQUENCE asked; CREATE SEQUENCE answered;
+      CREATE FUNCTION public.clock_timestamp() RETURNS timestamptz LANGUAGE plpgsql AS $$
+      BEGIN
+        IF current_query() LIKE 'SELECT (EXTRACT(EPOCH FROM clock_timestamp()) * 1000)::bigint, %' AND nextval('asked') = 1 THEN
+          PERFORM pg_sleep(2);
+          PERFORM nextval('answered');
+        END IF;
+        RETURN pg_catalog.clock_timestamp();
+      END $$;
+      ALTER DATABASE ]] .. stage.db:value "SELECT current_database()" .. [[ SET search_path = public, pg_catalog]])
+    start("--no-sweeper", "--no-cron")
+    proc.eventually(function() return stage.db:value "SELECT is_called::int FROM answered" == 1 end, 20000, "the answer")
+    proc.sleep_ms(300) -- its way to the host
+    local at = stage.db:value "SELECT clock_ms()" + 700
+    stage.client:start {
+      subject = stage:subject("jobs", "timer.set"), data = { id = "at", ms = 0 }, headers = { ["Target-At"] = ("%d"):format(at) },
+    }
+    proc.eventually(function() return stage:count "timers" + stage:count "rbf_outbox" > 0 end, 20000, "an outcome")
+    assert.equal(0, stage.db:value("SELECT count(*) FROM timers WHERE set_at < $1", at))
+  end)
+
   it("asks the database without a sweeper, too", function()
     its_clock:set(HOUR)
     start("--no-sweeper")
