@@ -172,6 +172,17 @@ static void on_no_info(struct pull *p, const struct err *err) {
     p->told = true;
 }
 
+/* Our requests were silent. Once: they may live all the same, the server or this process having
+ * been stopped, and must not be served beside new ones. Again: nobody serves them. */
+static void ask_anew(struct pull *p) {
+    if (p->silences == 1) {
+        pulls_renew(p->b);
+        return;
+    }
+    drop_all(p);
+    top_up(p);
+}
+
 static void on_info(const struct bus_msg *m, const struct err *failed, void *arg) {
     struct pull *p = arg;
     struct err err;
@@ -179,7 +190,7 @@ static void on_info(const struct bus_msg *m, const struct err *failed, void *arg
     p->check = 0;
     json_t *info = jsapi_answer(m, failed, &code, &err);
     p->heard_ms = clock_mono_ms();
-    if (info) { /* it lives, our requests do not */
+    if (info) {
         json_decref(info);
         p->silences += !p->unsure;
         if (p->silences == 2)
@@ -187,8 +198,7 @@ static void on_info(const struct bus_msg *m, const struct err *failed, void *arg
                      "nats-server anew, or delete the consumer (the host makes it again)",
                      LOG_S("stream", p->stream), LOG_S("consumer", p->consumer));
         p->unsure = false;
-        drop_all(p);
-        top_up(p);
+        ask_anew(p);
     } else if (code == JSAPI_NO_CONSUMER || code == JSAPI_NO_STREAM)
         go(p, err.msg);
     else

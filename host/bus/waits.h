@@ -14,6 +14,7 @@ struct waits {
     struct wait **heap;
     size_t n, cap;
     uint64_t last_id;
+    bool late; /* one was due when last looked at */
 };
 
 struct wait_spec {

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define CANCEL_AGAIN_MS 1000
+
 static void step(struct run *r, enum call_event event);
 
 static void stop_asking(struct run *r) {
@@ -347,15 +349,23 @@ struct call *run_take_call(struct run *r) {
     return c;
 }
 
+/* PostgreSQL ignores a cancel that comes before the statement has begun: another one follows. */
+static void cancel_statement(struct run *r) {
+    uint64_t now = clock_mono_ms();
+    if (r->timed_out && now - r->cancelled_ms < CANCEL_AGAIN_MS)
+        return;
+    r->timed_out = true;
+    r->cancelled_ms = now;
+    pgconn_cancel(r->conn);
+}
+
 /* A run that waits for SQL ends when the cancelled flight does; one that waits for a connection is
  * not the handler's fault and waits on; one that waits for something else ends here. */
 static void check_deadline(struct run *r) {
-    if (r->waiting_sql && !r->timed_out) {
-        r->timed_out = true;
-        pgconn_cancel(r->conn);
-    } else if (r->asking) {
+    if (r->waiting_sql)
+        cancel_statement(r);
+    else if (r->asking)
         fail_timeout(r);
-    }
 }
 
 void run_check_deadlines(struct host *h) {

@@ -58,7 +58,8 @@ struct run {
     bool answered;
     enum call_event next;
     int64_t timeout_ms;
-    uint64_t deadline_ms; /* monotonic */
+    uint64_t deadline_ms;  /* monotonic */
+    uint64_t cancelled_ms; /* the statement, last */
     bool waiting_sql, waiting_conn, timed_out;
     bool describing;               /* the statement under way is asked for its types, not run */
     struct err doomed;             /* first SQL error, in case the handler swallows it */

@@ -29,6 +29,7 @@
 
 #define TICK_MS 50 /* deadlines of handlers, +WPI, end of a drain */
 #define BEAT_MS 1000
+#define LINGER_MS 1000
 #define RENEW_PAUSE_MS 2000 /* doubled for a state that is spent soon again, but works */
 #define RENEW_PAUSE_MAX_MS 300000
 
@@ -36,7 +37,7 @@ struct worker {
     struct host h;
     uv_loop_t loop;
     struct uplink *uplink;
-    uv_timer_t tick, beat;
+    uv_timer_t tick, beat, linger;
     uv_signal_t term, interrupt;
     struct servers *servers;
     struct reload *reload;
@@ -80,6 +81,19 @@ static void log_stopped(const struct host *h) {
              LOG_I("in_hand", h->n_tasks));
 }
 
+static void start_timer(struct worker *w, uv_timer_t *timer, uv_timer_cb cb, uint64_t ms) {
+    uv_timer_init(&w->loop, timer);
+    timer->data = w;
+    uv_timer_start(timer, cb, ms, ms);
+}
+
+/* A thread still waits for somebody (DNS, a cancel): there is nothing to be done with its answer.
+ */
+static void on_linger(uv_timer_t *timer) {
+    struct worker *w = timer->data;
+    _exit(w->fatal ? 1 : 0);
+}
+
 static void close_all(void *arg) {
     struct worker *w = arg;
     struct host *h = &w->h;
@@ -110,6 +124,8 @@ static void close_all(void *arg) {
     http_delete(h->http);
     uplink_close(w->uplink);
     uv_walk(&w->loop, on_close_walk, w);
+    start_timer(w, &w->linger, on_linger, LINGER_MS);
+    uv_unref((uv_handle_t *)&w->linger);
 }
 
 /* From the loop, as the caller may be inside a callback of what is to be closed. */
@@ -426,12 +442,6 @@ static void on_tick(uv_timer_t *timer) {
 static void on_beat(uv_timer_t *timer) {
     struct worker *w = timer->data;
     uplink_tell(w->uplink, CTL_BEAT, 0, NULL, 0);
-}
-
-static void start_timer(struct worker *w, uv_timer_t *timer, uv_timer_cb cb, uint64_t ms) {
-    uv_timer_init(&w->loop, timer);
-    timer->data = w;
-    uv_timer_start(timer, cb, ms, ms);
 }
 
 static void start_signal(struct worker *w, uv_signal_t *s, int number) {

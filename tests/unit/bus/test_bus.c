@@ -260,7 +260,7 @@ static struct bus *connect_watching(const char *url, struct changes *c) {
     struct err err = {0};
     struct bus_options o = {.url = url,
                             .name = "test",
-                            .connect_timeout_ms = 2000,
+                            .connect_timeout_ms = 20000,
                             .on_change = on_change,
                             .on_closed = on_closed,
                             .arg = c};
@@ -324,6 +324,15 @@ static int unread(const struct natsserver *s, int fd) {
     return ours ? n : 0;
 }
 
+/* Until more bytes than that wait on a connection to s but this one. */
+static void wait_for_unread(const struct natsserver *s, int but, int bytes) {
+    for (int i = 0; i < 3000; i++, usleep(10000))
+        for (int fd = 3; fd < 256; fd++)
+            if (fd != but && unread(s, fd) > bytes)
+                return;
+    fail_msg("nothing came");
+}
+
 /* Publishes to the one bus of s, whose loop does not run: it is there, and not read. */
 static void publish_unread(const struct natsserver *s, const char *subject, const char *text) {
     char lines[256];
@@ -331,13 +340,7 @@ static void publish_unread(const struct natsserver *s, const char *subject, cons
     int n = snprintf(lines, sizeof lines, "CONNECT {\"verbose\":false}\r\nPUB %s %zu\r\n%s\r\n",
                      subject, strlen(text), text);
     assert_true(natsproxy_write(speaker, lines, (size_t)n));
-    bool there = false;
-    for (int i = 0; i < 3000 && !there; i++) {
-        usleep(10000);
-        for (int fd = 3; fd < 256; fd++)
-            there = there || (fd != speaker && unread(s, fd) > (int)strlen(subject));
-    }
-    assert_true(there);
+    wait_for_unread(s, speaker, (int)strlen(subject));
     close(speaker);
 }
 
@@ -362,6 +365,20 @@ static void test_last_words_before_a_reset(void **state) {
     buf_free(&inbox);
     bus_delete(b);
     natsserver_end(&own);
+}
+
+/* What was there in time is taken, whenever this process comes to look. */
+static void test_an_answer_meets_a_busy_process(void **state) {
+    struct bus *b = connect_to(&server, &loop);
+    struct got got = {0};
+    bus_request(b, "$JS.API.INFO", NULL, "", 0, 300, on_got, &got, NULL);
+    uv_run(&loop.loop, UV_RUN_NOWAIT); /* it is sent */
+    if (!got.calls)
+        wait_for_unread(&server, -1, 0);
+    usleep(500000);
+    UNTIL(&loop, 30000, got.calls);
+    assert_int_equal(got.kind, ERR_NONE);
+    bus_delete(b);
 }
 
 static void on_bystander(uv_poll_t *p, int status, int events) {
@@ -436,7 +453,7 @@ static void test_credentials_changed(void **state) {
 
 static void refused(const char *url, enum err_kind kind, const char *says) {
     struct err err = {0};
-    struct bus_options o = {.url = url, .name = "test", .connect_timeout_ms = 500};
+    struct bus_options o = {.url = url, .name = "test", .connect_timeout_ms = 20000};
     assert_null(bus_new(&loop.loop, &o, &err));
     if (!strstr(err.msg, says))
         fail_msg("expected '%s' in: %s", says, err.msg);
@@ -477,21 +494,14 @@ static int end(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        T(test_reply_through_own_inbox),
-        T(test_request),
-        T(test_headers_survive),
-        T(test_timeouts_come_in_order),
-        T(test_request_nobody_answers),
-        T(test_refuses_what_the_server_would_close_for),
-        T(test_delete_ends_what_waits),
-        T(test_delete_from_inside_a_callback),
-        T(test_delete_sends_the_rest),
-        T(test_server_restart),
-        T(test_last_words_before_a_reset),
-        T(test_descriptor_is_let_go),
-        T(test_delete_while_down),
-        T(test_credentials_changed),
-        T(test_connect_errors),
+        T(test_reply_through_own_inbox),   T(test_request),
+        T(test_headers_survive),           T(test_timeouts_come_in_order),
+        T(test_request_nobody_answers),    T(test_refuses_what_the_server_would_close_for),
+        T(test_delete_ends_what_waits),    T(test_delete_from_inside_a_callback),
+        T(test_delete_sends_the_rest),     T(test_server_restart),
+        T(test_last_words_before_a_reset), T(test_an_answer_meets_a_busy_process),
+        T(test_descriptor_is_let_go),      T(test_delete_while_down),
+        T(test_credentials_changed),       T(test_connect_errors),
     };
     return cmocka_run_group_tests(tests, start, end);
 }

@@ -202,20 +202,21 @@ static void test_nak_gives_it_again(void **state) {
 }
 
 static void test_ack_wait_and_progress(void **state) {
-    spec.ack_wait_ms = 600;
+    uint64_t begin = 0;
+    spec.ack_wait_ms = 3000; /* a pause of 2.5 s is forgiven */
     ensure();
     store(1, 2);
     struct taker *t = taker_new(NULL);
     pull_want(t->pull, 2);
     UNTIL(&loop, 30000, t->n == 1);
-    for (int i = 0; i < 6; i++) { /* 1.2 s in all */
-        pass(200);
+    for (int i = 0; i < 7; i++) { /* 3.5 s in all */
+        pass(500);
+        begin = clock_mono_ms();
         bus_ack(bus, t->reply, "+WPI");
     }
     assert_int_equal(t->n, 1);
-    uint64_t begin = clock_mono_ms();
     UNTIL(&loop, 30000, t->n == 2);
-    assert_true(clock_mono_ms() - begin > 300);
+    assert_true(clock_mono_ms() - begin > 1500);
     assert_int_equal(t->delivered, 2);
     taker_delete(t);
 }
@@ -326,22 +327,45 @@ static void test_idle_pull_lives(void **state) {
     taker_delete(t);
 }
 
-/* The server serves two requests in turn. When the first expires it tells how many it did not
- * deliver; were that not believed, ours would seem to bring more than the server will send. */
-static void test_requests_served_in_turn(void **state) {
+static bool is_younger(uint64_t asked_ms) {
+    return clock_mono_ms() - asked_ms < (uint64_t)pull_times.expires_ms;
+}
+
+/* Is all there before the second of two requests expires? */
+static bool served_in_turn(struct taker *t) {
     ensure();
-    struct taker *t = taker_new("+ACK");
+    uint64_t first = clock_mono_ms();
     pull_want(t->pull, 10);
     pass(1500);
+    uint64_t second = clock_mono_ms();
     pull_want(t->pull, 25);
     assert_int_equal(pull_outstanding(t->pull), 25);
     store(0, 10);
-    UNTIL(&loop, 1000, t->n == 10);
+    UNTIL(&loop, 30000, t->n == 10);
+    if (!is_younger(first))
+        return false;
     assert_int_equal(pull_outstanding(t->pull), 15);
-    pass(1800); /* the first has expired, the second has not */
+    UNTIL(&loop, 30000, clock_mono_ms() > first + (uint64_t)pull_times.expires_ms + 300);
     store(10, 25);
-    UNTIL(&loop, 1000, t->n == 25); /* before the second expires */
-    taker_delete(t);
+    UNTIL(&loop, 30000, t->n == 25);
+    return is_younger(second);
+}
+
+/* The server serves two requests in turn. When the first expires it tells how many it did not
+ * deliver; were that not believed, ours would seem to bring more than the server will send, until
+ * the second expires, too. A busy machine may be too slow to show it now and then. */
+static void test_requests_served_in_turn(void **state) {
+    bool shown = false;
+    for (int i = 0; i < 5 && !shown; i++) {
+        if (i > 0) { /* on a stream of its own, like each test */
+            tear_down(state);
+            set_up(state);
+        }
+        struct taker *t = taker_new("+ACK");
+        shown = served_in_turn(t);
+        taker_delete(t);
+    }
+    assert_true(shown);
 }
 
 /* It comes back without the consumer, and is asked for it before silence tells. */
@@ -354,7 +378,7 @@ static void test_server_dies_while_pulling(void **state) {
     struct bus *outer = bus;
     natsserver_start(&own, true, NULL);
     struct bus_options o = {
-        .url = own.url, .connect_timeout_ms = 2000, .on_change = on_change, .arg = &c};
+        .url = own.url, .connect_timeout_ms = 20000, .on_change = on_change, .arg = &c};
     bus = bus_new(&loop.loop, &o, &err);
     assert_non_null(bus);
     spec.ack_wait_ms = 1000;
@@ -362,8 +386,8 @@ static void test_server_dies_while_pulling(void **state) {
     store(0, 500);
     struct taker *t = taker_new(NULL);
     pull_want(t->pull, 600);
-    UNTIL(&loop, 30000, t->n == 500);
-    assert_int_equal(pull_outstanding(t->pull), 100);
+    UNTIL(&loop, 30000, t->n >= 500); /* more when ack_wait has passed */
+    assert_int_equal(pull_outstanding(t->pull), 600 - t->n);
     testloop_restart(&loop);
     natsserver_kill(&own);
     UNTIL(&loop, 30000, c.down == 1);
@@ -402,7 +426,9 @@ static void test_frozen_server(void **state) {
     natsserver_start(&own, true, NULL);
     struct bus_options o = {
         .url = own.url, .connect_timeout_ms = 500, .on_change = on_change, .arg = &c};
-    bus = bus_new(&loop.loop, &o, &err);
+    bus = NULL;
+    for (int i = 0; i < 20 && !bus; i++) /* so short for what comes below */
+        bus = bus_new(&loop.loop, &o, &err);
     assert_non_null(bus);
     ensure();
     struct taker *t = taker_new("+ACK");
@@ -414,7 +440,7 @@ static void test_frozen_server(void **state) {
     pass(1500); /* connects, and waits for an answer, in vain */
     assert_false(bus_up(bus));
     kill(own.pid, SIGCONT);
-    UNTIL(&loop, 10000, c.up == 1);
+    UNTIL(&loop, 30000, c.up == 1);
     assert_true(testloop_ran_on(&loop, 500));
     store(0, 5);
     UNTIL(&loop, 30000, t->n == 5);
@@ -487,6 +513,36 @@ static void test_deaf_consumer_is_told(void **state) {
     bus = outer;
 }
 
+/* Longer than the silence that is allowed, of this process or of the server: requests live on. */
+static void freeze_and_store(bool server_too) {
+    ensure();
+    struct taker *t = taker_new(NULL);
+    pull_want(t->pull, 1);
+    sync_with_server();
+    if (server_too) {
+        kill(server.pid, SIGSTOP);
+        pass(pull_times.silence_ms * 2);
+        kill(server.pid, SIGCONT);
+    } else {
+        usleep((useconds_t)pull_times.silence_ms * 1500);
+    }
+    pass(150);
+    store(0, 4);
+    UNTIL(&loop, 30000, t->n > 0);
+    pass(200);
+    assert_int_equal(t->n, 1);
+    assert_int_equal(t->gone, 0);
+    taker_delete(t);
+}
+
+static void test_never_more_than_wanted_after_a_pause(void **state) {
+    freeze_and_store(false);
+}
+
+static void test_never_more_than_wanted_after_the_servers_pause(void **state) {
+    freeze_and_store(true);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         T(test_store),
@@ -509,6 +565,8 @@ int main(void) {
         T(test_frozen_server),
         T(test_pulls_after_a_start_at_once),
         T(test_deaf_consumer_is_told),
+        T(test_never_more_than_wanted_after_a_pause),
+        T(test_never_more_than_wanted_after_the_servers_pause),
     };
     return cmocka_run_group_tests(tests, start, end);
 }
