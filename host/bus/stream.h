@@ -14,9 +14,10 @@ struct stream_spec {
     int replicas;
     bool shared; /* other queues of the app are in this stream, too */
 };
-/* Creates what is missing (in a stream of one queue the consumer in memory: with a new server
- * process it is missing, and all that is stored is delivered anew; a consumer not before the stream
- * has answered a message, which the host must be allowed to publish to subjects: else ERR_TIMEOUT);
+/* Creates what is missing (in a stream of one queue and one replica the consumer in memory: with a
+ * new server process it is missing, and all that is stored is delivered anew; a consumer not before
+ * the stream has answered a message, which the host must be allowed to publish to subjects: else
+ * ERR_TIMEOUT; a cluster without leaders, or that is not whole, is waited for, PATIENCE_MS);
  * updates what may be updated (description of ours, ack_wait, max_ack_pending, replicas, subjects
  * by adding ours); refuses with err what cannot be (retention, storage of the stream if it is not
  * file or memory, filter, ack_policy, deliver_policy, a stream whose description names another

@@ -130,26 +130,42 @@ bool stream_config_is_shared(const struct stream_spec *spec, const json_t *strea
 }
 
 /* In a stream of its own a consumer keeps nothing in a file, as a work queue says all: what is
- * stored is not acked. The file is written apart from the stream's, so that a killed server
- * (2.9.10) finds the two at odds: messages to be acked that are gone, each of which stops delivery
- * until the next ack_wait, and stored ones that it believes acked. And it has no filter, as the
- * server then goes by an index of subjects that loses sight of the first message of a subject once
- * later ones were acked before it (2.9.10: removeSeqPerSubject takes the last known for the only
- * one left): one that begins anew is never given it. Of the two, a stream of several queues has the
- * first: it needs filters. */
+ * stored is not acked. (With replicas it does, or none is left that knows anything when one server
+ * after the other is started anew: nats-server 2.15 then serves it no more.) The file is written
+ * apart from the stream's, so that a killed server (2.9.10) finds the two at odds: messages to be
+ * acked that are gone, each of which stops delivery until the next ack_wait, and stored ones that
+ * it believes acked. And it has no filter, as the server then goes by an index of subjects that
+ * loses sight of the first message of a subject once later ones were acked before it (2.9.10:
+ * removeSeqPerSubject takes the last known for the only one left): one that begins anew is never
+ * given it. Of the two, a stream of several queues has the first: it needs filters. */
 json_t *consumer_config_new(const struct stream_spec *spec, const json_t *stream_config) {
     bool own = !stream_config_is_shared(spec, stream_config);
+    bool in_memory = own && spec->replicas <= 1;
     return json_pack(
         "{s:s, s:{s:s, s:s, s:s, s:s*, s:I, s:i, s:I, s:i, s:b}}", "stream_name", spec->stream,
         "config", "durable_name", spec->consumer, "ack_policy", "explicit", "deliver_policy", "all",
         "filter_subject", own ? NULL : spec->subjects, "ack_wait",
         (json_int_t)(spec->ack_wait_ms * NS_PER_MS), "max_deliver", -1, "max_ack_pending",
-        (json_int_t)spec->max_ack_pending, "max_waiting", MAX_WAITING, "mem_storage", own);
+        (json_int_t)spec->max_ack_pending, "max_waiting", MAX_WAITING, "mem_storage", in_memory);
 }
 
-bool consumer_config_withholds(const json_t *config) {
-    return !json_is_true(json_object_get(config, "mem_storage")) ||
-           text_of(config, "filter_subject")[0];
+static bool is_in_memory(const json_t *config) {
+    return json_is_true(json_object_get(config, "mem_storage"));
+}
+
+bool consumer_config_withholds(const json_t *config, const json_t *stream_config) {
+    json_int_t replicas = json_integer_value(json_object_get(stream_config, "num_replicas"));
+    return text_of(config, "filter_subject")[0] || (replicas <= 1 && !is_in_memory(config));
+}
+
+/* Made when the queue was alone in its stream (a filter that is changed does not work: 2.9.10
+ * forgets that it has wildcards), or had no replicas. */
+static bool is_outgrown(const struct stream_spec *spec, const json_t *config,
+                        const json_t *stream_config) {
+    bool in_memory = is_in_memory(config), shared = stream_config_is_shared(spec, stream_config);
+    if (text_of(config, "filter_subject")[0])
+        return false;
+    return spec->replicas > 1 ? in_memory || shared : in_memory && shared;
 }
 
 static bool filter_fits(const struct stream_spec *spec, const char *filter, const json_t *stream) {
@@ -173,9 +189,7 @@ static int check_consumer(const struct stream_spec *spec, const json_t *config,
 
 enum config_fit consumer_config_fit(const struct stream_spec *spec, json_t *config,
                                     const json_t *stream_config, struct err *err) {
-    /* Made when the queue was alone in its stream. (A filter that is changed does not work: 2.9.10
-     * forgets that it has wildcards.) */
-    if (!consumer_config_withholds(config) && stream_config_is_shared(spec, stream_config))
+    if (is_outgrown(spec, config, stream_config))
         return FIT_REMAKE;
     if (check_consumer(spec, config, stream_config, err) < 0)
         return FIT_NEVER;

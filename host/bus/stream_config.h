@@ -19,5 +19,5 @@ enum config_fit consumer_config_fit(const struct stream_spec *spec, json_t *conf
 /* Has the stream other subjects, or other queues of the app? Then its consumers need filters. */
 bool stream_config_is_shared(const struct stream_spec *spec, const json_t *stream_config);
 /* Can a killed server make this consumer withhold messages (consumer_config_new says how)? */
-bool consumer_config_withholds(const json_t *config);
+bool consumer_config_withholds(const json_t *config, const json_t *stream_config);
 #endif

@@ -89,7 +89,7 @@ static void check_pulls(struct doctor *d, const char *check, const json_t *strea
 /* What it acked may still be stored; another consumer would be given that. */
 static void check_state(struct doctor *d, const char *check, const struct stream_spec *spec,
                         const json_t *consumer, const json_t *stream_config) {
-    if (!consumer_config_withholds(json_object_get(consumer, "config")))
+    if (!consumer_config_withholds(json_object_get(consumer, "config"), stream_config))
         return;
     json_int_t floor = number(json_object_get(consumer, "ack_floor"), "stream_seq");
     char *cure =

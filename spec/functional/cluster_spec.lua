@@ -50,6 +50,8 @@ describe("a cluster of three", function()
     for i = 2, 3 do cluster[i]:start() end
     running:await_ready(1)
     note "all there"
+    local consumer = stage.client:js("CONSUMER.INFO." .. stage.client:stream_of(stage:subject("jobs", "note")) .. ".jobs")
+    assert.is_falsy(consumer.config.mem_storage, "it would be lost with its servers, one after the other")
     local minor, warned = doctor()
     assert.equal(minor < 10, warned)
     for i = 1, 3 do

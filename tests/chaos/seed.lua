@@ -128,12 +128,14 @@ local act = faults.new {
   set_clock = function(i, ms) clocks[i]:set(ms) end,
 }
 
--- A cluster has first to choose who leads it.
+-- A cluster's servers have first to know each other, and to choose who leads.
 local function wait_for_jetstream()
+  local config = { name = "probe", subjects = { "probe" }, num_replicas = cluster and 3 or 1 }
   proc.eventually(function()
-    local answer = stage.client:request({ subject = "$JS.API.STREAM.NAMES" }, 1000)
-    return answer and answer.body and not answer.body.error
+    local answer = stage.client:js("STREAM.CREATE.probe", config)
+    return answer and not answer.error
   end, 60000, "JetStream")
+  stage.client:js "STREAM.DELETE.probe"
 end
 
 local function wait_for_streams()
