@@ -115,13 +115,14 @@ static void on_timer(uv_timer_t *t) {
     struct waits *w = t->data;
     uint64_t now = clock_mono_ms();
     bool due = w->n > 0 && w->heap[0]->deadline_ms <= now;
-    if (due && !w->late) {
-        w->late = true;
+    if (due && !w->looked_ms) {
+        w->looked_ms = now;
         uv_timer_start(t, on_timer, GRACE_MS, 0);
         return;
     }
-    w->late = false;
-    while (w->n > 0 && w->heap[0]->deadline_ms <= now) {
+    uint64_t until = w->looked_ms;
+    w->looked_ms = 0;
+    while (w->n > 0 && w->heap[0]->deadline_ms <= until) {
         struct wait *it = w->heap[0];
         unlink_wait(w, it);
         expire(it);

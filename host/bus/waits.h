@@ -14,7 +14,7 @@ struct waits {
     struct wait **heap;
     size_t n, cap;
     uint64_t last_id;
-    bool late; /* one was due when last looked at */
+    uint64_t looked_ms; /* when one was found due, and given a moment; 0: none */
 };
 
 struct wait_spec {

@@ -270,9 +270,9 @@ static void take_rows(struct sweeper *s, const struct pgres *res) {
     }
 }
 
-/* The database's clock decides what is due. It was at least `theirs` when the answer came, and no more
- * than the trip beyond: a clock in between is kept, another one starts from what is sure, as nothing
- * may run before its time. */
+/* The database's clock decides what is due. It was at least `theirs` when the answer came, and no
+ * more than the trip beyond: a clock in between is kept, another one starts from what is sure, as
+ * nothing may run before its time. */
 static void take_time(struct sweeper *s, const struct pgres *res) {
     int64_t theirs = strtoll(pgres_value(res, 0, 0, NULL), NULL, 10), ours = clock_db_ms();
     const char *next = pgres_value(res, 0, 1, NULL);

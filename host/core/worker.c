@@ -87,8 +87,7 @@ static void start_timer(struct worker *w, uv_timer_t *timer, uv_timer_cb cb, uin
     uv_timer_start(timer, cb, ms, ms);
 }
 
-/* A thread still waits for somebody (DNS, a cancel): there is nothing to be done with its answer.
- */
+/* A thread still waits for somebody (DNS, a cancel), whose answer nobody needs. */
 static void on_linger(uv_timer_t *timer) {
     struct worker *w = timer->data;
     _exit(w->fatal ? 1 : 0);
