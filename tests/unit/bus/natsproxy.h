@@ -99,7 +99,7 @@ static inline bool natsproxy_pump(struct natsproxy *p, struct natsproxy_pair *c)
 }
 
 static inline void natsproxy_take(struct natsproxy *p, struct natsproxy_pair *c) {
-    int client = accept(p->listener, NULL, NULL);
+    int client = accept4(p->listener, NULL, NULL, SOCK_CLOEXEC);
     int server = natsproxy_dial(p->target);
     atomic_fetch_add(&p->connected, 1);
     if (server < 0) {

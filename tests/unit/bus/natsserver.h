@@ -217,7 +217,7 @@ static inline void testloop_end(struct testloop *l) {
 
 static inline struct bus *connect_to(struct natsserver *s, struct testloop *l) {
     struct err err = {0};
-    struct bus_options o = {.url = s->url, .name = "test", .connect_timeout_ms = 2000};
+    struct bus_options o = {.url = s->url, .name = "test", .connect_timeout_ms = 20000};
     struct bus *b = bus_new(&l->loop, &o, &err);
     if (!b)
         fail_msg("%s", err.msg);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The connection, its inbox and its failures, against a real nats-server. */
+#define _GNU_SOURCE /* accept4 */
 #include "natsproxy.h"
 #include <sys/ioctl.h>
 #include <sys/socket.h>

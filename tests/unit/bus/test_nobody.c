@@ -8,7 +8,7 @@ static struct testloop loop;
 static struct bus *connect_telling(void) {
     struct err err = {0};
     struct bus_options o = {
-        .url = server.url, .name = "test", .connect_timeout_ms = 2000, .tell_nobody = true};
+        .url = server.url, .name = "test", .connect_timeout_ms = 20000, .tell_nobody = true};
     struct bus *b = bus_new(&loop.loop, &o, &err);
     if (!b)
         fail_msg("%s", err.msg);

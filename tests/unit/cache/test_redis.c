@@ -64,13 +64,24 @@ static void on_got(const char *text, size_t len, const struct redis_stamp *now, 
         g->now = *now;
 }
 
-static const char *get(struct fixture *f, struct redis *r, const char *key) {
+static const char *get_once(struct fixture *f, struct redis *r, const char *key) {
     static struct got g;
     memset(&g, 0, sizeof g);
     if (!redis_get(r, key, on_got, &g))
         return "(away)";
     UNTIL(&f->l, 30000, g.calls == 1);
-    return g.text;
+    return g.answered ? g.text : "(no answer)";
+}
+
+/* Again when the connection was given up: a busy machine may stop the server for REDIS_ANSWER_MS.
+ */
+static const char *get(struct fixture *f, struct redis *r, const char *key) {
+    const char *text;
+    do {
+        UNTIL(&f->l, 30000, redis_up(r));
+        text = get_once(f, r, key);
+    } while (!strcmp(text, "(no answer)") && !redis_up(r));
+    return text;
 }
 
 static void set(struct redis *r, const char *key, const char *text,
@@ -223,7 +234,7 @@ static void a_killed_server_is_used_again(void **state) {
     UNTIL(&f->l, 30000, g.calls == 1);
     assert_false(g.answered);
     UNTIL(&f->l, 30000, !redis_up(f->r));
-    assert_string_equal(get(f, f->r, "a"), "(away)");
+    assert_string_equal(get_once(f, f->r, "a"), "(away)");
     assert_string_equal(redis_now(f->r)->era, "");
     redisserver_up(&f->s);
     UNTIL(&f->l, 10000, redis_up(f->r));
@@ -283,7 +294,7 @@ static void a_hanging_server_is_away(void **state) {
     redis_invalidate(f->r, &key, 1, false, 60000, on_done, &d);
     UNTIL(&f->l, 30000, g.calls == 1);
     assert_false(g.answered);
-    assert_string_equal(get(f, f->r, "a"), "(away)");
+    assert_string_equal(get_once(f, f->r, "a"), "(away)");
     assert_int_equal(d.calls, 0);
     redisserver_signal(&f->s, SIGCONT);
     UNTIL(&f->l, 10000, d.calls == 1);
@@ -315,7 +326,7 @@ static void what_was_given_up_ends_the_era(void **state) {
     set(f->r, "b", "1", redis_now(f->r));
     assert_string_equal(get(f, f->r, "a"), "1");
     redisserver_signal(&f->s, SIGSTOP);
-    get(f, f->r, "a");
+    assert_string_equal(get_once(f, f->r, "a"), "(no answer)");
     assert_false(redis_up(f->r));
     redis_invalidate(f->r, &key, 1, false, 1, on_done, &d);
     assert_int_equal(d.calls, 0); /* not from inside */
@@ -332,7 +343,7 @@ static void lost_scripts_are_loaded_again(void **state) {
     set(f->r, "a", "1", redis_now(f->r));
     assert_string_equal(get(f, f->r, "a"), "1");
     redisserver_ask(&f->s, "SCRIPT FLUSH");
-    assert_string_equal(get(f, f->r, "a"), "(nothing)");
+    assert_string_equal(get_once(f, f->r, "a"), "(no answer)");
     UNTIL(&f->l, 10000, f->ups == 2);
     assert_string_equal(get(f, f->r, "a"), "1");
 }
@@ -343,7 +354,7 @@ static void a_full_server_still_invalidates(void **state) {
     assert_string_equal(get(f, f->r, "a"), "1");
     redisserver_ask(&f->s, "CONFIG SET maxmemory 1");
     set(f->r, "b", "1", redis_now(f->r));
-    assert_string_equal(get(f, f->r, "b"), "(nothing)");
+    assert_string_equal(get(f, f->r, "b"), "(no answer)");
     invalidate(f, f->r, "a");
     redisserver_ask(&f->s, "CONFIG SET maxmemory 0");
     assert_string_equal(get(f, f->r, "a"), "(nothing)");
