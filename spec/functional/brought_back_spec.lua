@@ -8,12 +8,13 @@ local APP = {
   ["app.lua"] = [[
 local rbf = require "rbf"
 local z = rbf.z
-local app = rbf.defineBackend { queues = { jobs = { ackWait = { minutes = 10 }, group = 1 } } }
+local app = rbf.defineBackend { queues = { jobs = { ackWait = { minutes = 10 }, timeout = { minutes = 5 }, group = 1 } } }
+-- For as long as somebody has that advisory lock.
 local run = app:mutation("jobs", {
   path = "run",
-  input = z.object { ms = z.int() },
+  input = z.object { lock = z.int() },
   handler = function(r)
-    rbf.sleep { ms = r.input.ms }
+    r.db:exec("SELECT pg_advisory_xact_lock_shared($1)", r.input.lock)
     r.db:exec("INSERT INTO effects (by) VALUES ($1)", r.msg.requestId)
   end,
 })
@@ -21,6 +22,8 @@ return { run = run }
 ]],
   ["migrations/001_effects.sql"] = "CREATE TABLE effects (by TEXT NOT NULL);",
 }
+
+local HELD = 5
 
 describe("a nats-server that is started anew", function()
   local nats_server, stage
@@ -41,10 +44,26 @@ describe("a nats-server that is started anew", function()
     host.close(stage)
   end)
 
-  local function send(n, ms)
+  -- Handlers are held by a lock, 0 by none.
+  local function send(n, lock)
     return stage:start_many("jobs.run", n, function()
-      return { ms = ms }
+      return { lock = lock }
     end)
+  end
+
+  local function hold(lock)
+    stage.db:query("SELECT pg_advisory_lock($1)", lock)
+  end
+
+  local function let_go(lock)
+    assert.equal("t", stage.db:query("SELECT pg_advisory_unlock($1) AS had", lock)[1].had)
+  end
+
+  -- And until the client is back: it hears the replies.
+  local function start_nats()
+    nats_server:start()
+    proc.eventually(function() return stage.client:connected() end, 20000, "the client to be connected again")
+    stage.client:flush()
   end
 
   local function in_hand()
@@ -68,13 +87,15 @@ describe("a nats-server that is started anew", function()
 
   it("delivers what was in hand at once, not after the ack wait", function()
     local first = stage:start { args = { "--connections", "4" } }
-    local requests = send(20, 300)
+    hold(1)
+    local requests = send(20, 1)
     proc.eventually(function()
       return in_hand() >= 4
     end, 20000, "messages in hand")
     first.process:finish("KILL", 0)
     nats_server:stop()
-    nats_server:start()
+    start_nats()
+    let_go(1)
     stage:start()
     assert.equal(0, stage.client:wait_all(requests, 120000), "not before the ack wait is over")
     assert_once(20)
@@ -85,9 +106,12 @@ describe("a nats-server that is started anew", function()
   it("delivers one whose neighbours were acked before it, the later one first", function()
     local first = stage:start()
     local requests = {}
-    for i, ms in ipairs { 500, 4000, 1 } do requests[i] = send(1, ms)[1] end
+    hold(1)
+    hold(2)
+    for i, lock in ipairs { 1, 2, 0 } do requests[i] = send(1, lock)[1] end
     assert.equal(0, stage.client:wait_all({ requests[3] }))
     assert.is_nil(requests[1].reply)
+    let_go(1)
     assert.equal(0, stage.client:wait_all({ requests[1] }))
     proc.eventually(function()
       return stage:stored "jobs" == 1
@@ -95,7 +119,8 @@ describe("a nats-server that is started anew", function()
     assert.is_nil(requests[2].reply)
     first.process:finish("KILL", 0)
     nats_server:stop "TERM"
-    nats_server:start()
+    start_nats()
+    let_go(2)
     stage:start()
     assert.equal(0, stage.client:wait_all(requests, 40000))
     assert_once(3)
@@ -103,17 +128,24 @@ describe("a nats-server that is started anew", function()
   end)
 
   it("after a kill brings back what was acked; whatever is remembered of it, it is not run again", function()
-    local running = stage:start { args = { "--results-retention", "1s" } }
+    local running = stage:start { args = { "--results-retention", "1s", "--connections", "8" } }
     local sent, results = {}, 0
-    -- Never none, as the file is emptied with the stream; until the first results are purged.
+    -- Never none, as the file is emptied with the stream: the last five are held, and no older one, as no
+    -- results are purged that are younger. Until the first are.
     proc.eventually(function()
-      sent[#sent + 1] = send(1, 300)[1]
+      local n = #sent + 1
+      hold(n)
+      sent[n] = send(1, n)[1]
+      assert.equal(0, stage.client:wait_all({ sent[n] }, proc.PATIENCE_MS, "ack"))
+      if n > HELD then let_go(n - HELD) end
       stage.client:pump(50)
       results = stage:count "rbf_results"
       return stage:count "effects" > results + 20
     end, 60000, "results to be purged")
-    assert.equal(0, stage.client:wait_all(sent, proc.PATIENCE_MS, "ack"))
-    stage:restart_nats(nats_server, running, empty_indexes)
+    stage:restart_nats(nats_server, running, function()
+      empty_indexes()
+      for n = #sent - HELD + 1, #sent do let_go(n) end
+    end)
     stage:settle { "jobs" }
     assert_once(#sent)
     assert.equal(0, stage:count "rbf_dead_letters")

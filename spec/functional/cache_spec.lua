@@ -24,7 +24,9 @@ for _, place in ipairs { "in each worker", "in Redis" } do
       o.env = env
       local running = stage:start(o)
       if in_redis then
-        running:await_log("Redis is the cache", 10000, o.workers)
+        running:await_log(function(line)
+          return line.msg == "Redis is the cache" or line.msg == "Redis is back"
+        end, 10000, o.workers)
       end
       return running
     end
@@ -65,6 +67,23 @@ for _, place in ipairs { "in each worker", "in Redis" } do
       stage.db:query("UPDATE items SET value = $2 WHERE id = $1", id, new)
     end
 
+    -- fn() is true: in Redis at last, as one that has no time for 250 ms (a busy machine's) is a miss.
+    local function hit(fn)
+      if in_redis then return proc.eventually(fn, nil, "a hit") end
+      return assert(fn())
+    end
+
+    --- A read gives what another gave before a change behind the cache's back: what the row is by now.
+    local function assert_kept(path, id, headers)
+      return hit(function()
+        local before = get(path, headers)
+        assert.equal(200, before.status, before.raw)
+        local new = before.body .. "+"
+        update(id, new)
+        return get(path, headers).body == before.body and new
+      end)
+    end
+
     -- What a handler that runs this code is told.
     local function misuse(queue_path, code)
       local reply = stage:call(queue_path, { code = ([[
@@ -83,8 +102,10 @@ for _, place in ipairs { "in each worker", "in Redis" } do
 
     -- Calls fn, and waits until what it invalidated has arrived where queries run.
     local function and_told(fn)
-      ask 'r.cache:get "item:probe" r.cache:set("item:probe", 1, { ttl = 3600 })'
-      assert.equal(1, ask 'return r.cache:get "item:probe"')
+      hit(function()
+        ask 'r.cache:get "item:probe" r.cache:set("item:probe", 1, { ttl = 3600 })'
+        return ask 'return r.cache:get "item:probe"' == 1
+      end)
       fn()
       proc.eventually(function()
         return ask 'return r.cache:get "item:probe" == nil'
@@ -96,22 +117,28 @@ for _, place in ipairs { "in each worker", "in Redis" } do
         local running = start { args = { "--no-sweeper", "--no-cron" } }
         local last = [[SELECT max(query_start) FROM pg_stat_activity
           WHERE datname = current_database() AND pid <> pg_backend_pid()]]
-        assert.equal("one", value "item.1")
-        update("1", "changed")
-        proc.eventually(function()
-          return stage.db:value [[SELECT count(*) FROM pg_stat_activity WHERE state <> 'idle'
-            AND datname = current_database() AND pid <> pg_backend_pid()]] == 0
-        end, 5000, "the last COMMIT")
-        local before = stage.db:value(last)
-        for _ = 1, 50 do
-          assert.equal("one", value "item.1")
-        end
-        assert.equal(before, stage.db:value(last))
+        local before, asked = nil, 0
+        proc.eventually(function() -- each 5 s the host looks into the outbox: between two such looks
+          local kept = value "item.1"
+          update("1", kept .. "+")
+          proc.eventually(function()
+            return stage.db:value [[SELECT count(*) FROM pg_stat_activity WHERE state <> 'idle'
+              AND datname = current_database() AND pid <> pg_backend_pid()]] == 0
+          end, 5000, "the last COMMIT")
+          before, asked = stage.db:value(last), asked + 51
+          local same = true
+          for _ = 1, 50 do
+            same = value "item.1" == kept and same
+          end
+          assert.truthy(same or in_redis, "a hit")
+          return same and before == stage.db:value(last)
+        end, nil, "50 hits without the database")
         assert.equal("two", value "item.2")
         assert.not_equal(before, stage.db:value(last))
         assert.equal(0, running:stop())
-        assert.equal(50, running.stats.cache_hits)
-        assert.equal(2, running.stats.cache_misses)
+        local hits, misses = running.stats.cache_hits, running.stats.cache_misses
+        assert.equal(asked + 1, hits + misses)
+        assert.truthy(misses == 2 or in_redis and hits >= 50, misses .. " misses")
       end)
 
       it("forgets after its ttl", function()
@@ -127,8 +154,7 @@ for _, place in ipairs { "in each worker", "in Redis" } do
         start()
         assert.equal(401, get("guarded.1").status)
         assert.equal("one", get("guarded.1", { ["X-Token"] = "good" }).body)
-        update("1", "changed")
-        assert.equal("one", get("guarded.1", { ["X-Token"] = "good" }).body)
+        assert_kept("guarded.1", "1", { ["X-Token"] = "good" })
         assert.equal(401, get("guarded.1").status)
       end)
 
@@ -139,9 +165,8 @@ for _, place in ipairs { "in each worker", "in Redis" } do
         assert.equal("three", value "item.3")
         assert.equal("one", value "choosy.1")
         assert.equal("two", value "choosy.2")
-        update("1", "changed")
         update("2", "changed")
-        assert.equal("one", value "choosy.1")
+        assert_kept("choosy.1", "1")
         assert.equal("changed", value "choosy.2")
         assert.equal(500, get("badOutput").status)
         assert.equal(500, get("badOutput").status)
@@ -169,36 +194,41 @@ for _, place in ipairs { "in each worker", "in Redis" } do
     describe("in a query", function()
       it("gives copies of what was set", function()
         start()
-        local seen = ask [[
+        local seen = hit(function() return ask [[
           local t = { list = { 1, 2 }, empty = rbf.array(), null = rbf.null, text = "ü\n" }
           r.cache:set("t", t)
           t.list[1] = 99
           local a = r.cache:get "t"
+          if not a then return false end
           a.list[1] = 5
           local b = r.cache:get "t"
-          return { first = b.list[1], null = b.null == rbf.null, same = a == b, b = b }
-        ]]
+          return b and { first = b.list[1], null = b.null == rbf.null, same = a == b, b = b } or false
+        ]] end)
         assert.equal(1, seen.first)
         assert.is_true(seen.null)
         assert.is_false(seen.same)
         assert.equal("ü\n", seen.b.text)
-        assert.truthy(stage:call("reads.ask", { code = 'return r.cache:get "t"' }).raw:find('"empty":[]', 1, true))
+        hit(function()
+          return stage:call("reads.ask", { code = 'return r.cache:get "t"' }).raw:find('"empty":[]', 1, true)
+        end)
       end)
 
       it("finds nothing where nothing is, and null where null was set", function()
         start()
         assert.is_true(ask 'return r.cache:get "none" == nil')
-        assert.is_true(ask 'r.cache:set("null", rbf.null) return r.cache:get "null" == rbf.null')
-        assert.is_true(ask 'r.cache:set("no", false) return r.cache:get "no" == false')
+        hit(function() return ask 'r.cache:set("null", rbf.null) return r.cache:get "null" == rbf.null' end)
+        hit(function() return ask 'r.cache:set("no", false) return r.cache:get "no" == false' end)
       end)
 
       it("forgets after the ttl, and at once what is invalidated", function()
         start()
-        ask 'r.cache:set("a", 1, { ttl = 0.2 }) r.cache:set("b", 1)'
-        proc.eventually(function()
-          return ask 'return r.cache:get "a" == nil'
-        end, 10000, "the entry's end")
-        assert.equal(1, ask 'return r.cache:get "b"')
+        hit(function()
+          ask 'r.cache:set("a", 1, { ttl = 0.2 }) r.cache:set("b", 1)'
+          proc.eventually(function()
+            return ask 'return r.cache:get "a" == nil'
+          end, 10000, "the entry's end")
+          return ask 'return r.cache:get "b"' == 1
+        end)
         assert.is_true(ask 'r.cache:invalidate "b" return r.cache:get "b" == nil')
         assert.is_true(ask 'return r.cache:get "b" == nil')
       end)
@@ -263,15 +293,17 @@ for _, place in ipairs { "in each worker", "in Redis" } do
 
       it("does nothing when the mutation fails, or a savepoint undoes it", function()
         start()
-        ask 'for _, k in ipairs { "a", "b", "c" } do r.cache:set(k, 1, { ttl = 3600 }) end'
-        assert.equal(400, tell('r.cache:invalidate "a" rbf.fail { status = 400 }').status)
-        assert.equal(200, tell([[
-          r.db:savepoint(function() r.cache:invalidate "b" error "no" end)
-          r.cache:invalidate "c"
-        ]]).status)
-        stage:settle { "writes" }
-        assert.is_true(ask 'return r.cache:get "c" == nil')
-        assert.same({ 1, 1 }, ask 'return { r.cache:get "a", r.cache:get "b" }')
+        hit(function()
+          ask 'for _, k in ipairs { "a", "b", "c" } do r.cache:set(k, 1, { ttl = 3600 }) end'
+          assert.equal(400, tell('r.cache:invalidate "a" rbf.fail { status = 400 }').status)
+          assert.equal(200, tell([[
+            r.db:savepoint(function() r.cache:invalidate "b" error "no" end)
+            r.cache:invalidate "c"
+          ]]).status)
+          stage:settle { "writes" }
+          assert.is_true(ask 'return r.cache:get "c" == nil')
+          return ask 'return r.cache:get "a" == 1 and r.cache:get "b" == 1'
+        end)
       end)
     end)
 
@@ -297,10 +329,12 @@ for _, place in ipairs { "in each worker", "in Redis" } do
         assert.equal("one", slow.reply.body)
         assert.equal("new", value "item.1")
         -- and without an invalidation it is kept, so that the above says something
-        and_told(function() change("1", "newer") end)
-        assert.equal("newer", value "slow.1")
-        update("1", "behind its back")
-        assert.equal("newer", value "item.1")
+        hit(function()
+          and_told(function() change("1", "newer") end)
+          assert.equal("newer", value "slow.1")
+          update("1", "behind its back")
+          return value "item.1" == "newer"
+        end)
       end)
 
       -- COMMIT happens in PostgreSQL while the host that asked for it is dead already.
@@ -335,15 +369,13 @@ for _, place in ipairs { "in each worker", "in Redis" } do
 
     it("begins empty with new code", function()
       local running = start { watch = true }
-      assert.equal("one", value "item.1")
-      update("1", "changed")
-      assert.equal("one", value "item.1")
+      local now = assert_kept("item.1", "1")
       local version = get("item.1").version
       stage:write("more.lua", "return {}\n")
       proc.eventually(function()
         return get("choosy.2").version ~= version
       end, 20000, function() return "the reload; the host said:\n" .. running:tail() end)
-      assert.equal("changed", value "item.1")
+      assert.equal(now, value "item.1")
     end)
   end)
 end

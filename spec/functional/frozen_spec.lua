@@ -11,12 +11,12 @@ local app = {
     local function handler(r)
       r.db:exec(r.input.sql)
       r.scheduler:enqueue("jobs.follow")
-      rbf.sleep { ms = 700 } -- here it is stopped
+      -- here it is stopped
       return { by = r.db:one "SELECT pg_backend_pid() AS pid".pid }
     end
     local input = z.object { sql = z.string() }
     return {
-      short = app:mutation("jobs", { path = "short", input = input, timeout = { seconds = 2 }, handler = handler }),
+      short = app:mutation("jobs", { path = "short", input = input, timeout = { seconds = 4 }, handler = handler }),
       long = app:mutation("jobs", { path = "long", input = input, timeout = { minutes = 1 }, handler = handler }),
       follow = app:mutation("jobs", { path = "follow",
         handler = function(r) r.db:exec "INSERT INTO effects VALUES ('follow')" end }),
@@ -35,29 +35,32 @@ describe("a host that was stopped", function()
     host.close(stage)
   end)
 
-  local function everything(running, signal)
-    local pids = running:workers()
-    running.process:kill(signal) -- the supervisor first: it would start another
-    for _, pid in ipairs(pids) do proc.kill(pid, signal) end
+  -- It stops itself at this step.
+  local function start_faulty(failpoint, args)
+    return stage:start { binary = host.binary() .. "-fault", env = { RBF_FAILPOINT = failpoint }, args = args }
+  end
+
+  local function await_stop(running)
+    local pid = running:workers()[1]
+    stage.client:flush()
+    proc.eventually(function() return proc.stat(pid) == "T" end, 30000, "the stop")
+    running.process:kill "STOP" -- it would start another
   end
 
   --- Its request is under way in a transaction of the only host, which is stopped there.
   local function stop_within(path, sql)
-    local running = stage:start()
+    local running = start_faulty("jobs." .. path .. ":stop#2")
     local request = stage:start_many("jobs." .. path, 1, function() return { sql = sql }, "once" end)[1]
-    stage.client:flush()
-    proc.eventually(function()
-      return stage.db:value [[SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
-        AND state = 'idle in transaction' AND (query LIKE 'UPDATE counters%' OR query LIKE 'INSERT INTO effects%')]] == 1
-    end, 10000, "its transaction")
-    everything(running, "STOP")
+    await_stop(running)
+    assert.equal(1, stage.db:value [[SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
+      AND state = 'idle in transaction' AND (query LIKE 'UPDATE counters%' OR query LIKE 'INSERT INTO effects%')]])
     return running, request
   end
 
   --- It wakes, and finds that all is done: one effect, one result, the same answer.
   local function wake(running, request)
     local answer = request.reply.raw
-    everything(running, "CONT")
+    running:wake()
     stage:settle({ "jobs" }, 20000)
     assert.equal(1, stage.db:value "SELECT count(*) FROM rbf_results WHERE request_id = 'once'")
     assert.equal(1, stage.db:value "SELECT count(*) FROM effects WHERE what = 'follow'")
@@ -107,19 +110,16 @@ describe("a host that was stopped", function()
   -- It holds a message that others have done since, and whose result is forgotten by now.
   it("for longer than results are kept does nothing of what it held", function()
     local retention = { "--results-retention", "1s" }
-    local frozen = stage:start {
-      binary = host.binary() .. "-fault", env = { RBF_FAILPOINT = "intake.pulled:stop#1" }, args = retention,
-    }
-    local pid = frozen:workers()[1]
+    local frozen = start_faulty("intake.pulled:stop#1", retention)
     local request = stage:start_many("jobs.long", 1, function()
       return { sql = "INSERT INTO effects VALUES ('once')" }, "once"
     end)[1]
-    proc.eventually(function() return proc.stat(pid) == "T" end, 10000, "the stop")
+    await_stop(frozen)
     stage:start { args = retention }
     assert.equal(0, stage.client:wait_all({ request }))
     stage:settle({ "jobs" }, 20000)
     proc.eventually(function() return stage:count "rbf_results" == 0 end, 10000, "the purge")
-    proc.kill(pid, "CONT")
+    frozen:wake()
     frozen:await_log "stopped for longer than results are kept: starting over, what was in hand comes again"
     frozen:await_ready()
     frozen.process:finish("KILL", 5000) -- its next worker has the same failpoint

@@ -26,6 +26,13 @@ describe("a scheduled task", function()
     end, timeout_ms or 10000, "task " .. id .. " to run")
   end
 
+  -- A task that is far off yet: its time is so many ms from now. Sweepers see it within a second.
+  local function due_in(id, ms)
+    assert.equal(1, #stage.db:query([[WITH timer AS (
+      UPDATE timers SET set_at = clock_ms() + $2, ms = 0 WHERE id = $1 RETURNING set_at)
+      UPDATE rbf_outbox SET target_at = timer.set_at FROM timer WHERE target_at IS NOT NULL RETURNING 1]], id, ms))
+  end
+
   -- What a machine that others use as well adds is measured beside it: a plain timer, in this process,
   -- that stores the same request when its time has come.
   local ROUNDS, TASKS, EVERY = 3, 24, 137 -- ms; out of step with any interval
@@ -94,21 +101,28 @@ describe("a scheduled task", function()
   end)
 
   it("waits in the outbox, and runs once though it is stored for long", function()
-    stage:start()
-    stage:call("jobs.timer.set", { id = "row", ms = 600 })
-    assert.equal(1, stage.db:value "SELECT count(*) FROM rbf_outbox WHERE target_at IS NOT NULL")
-    await_fired "row"
+    local running = stage:start()
+    local ms, n, waiting = 300, 0, 0
+    while waiting == 0 and n < 6 do -- 0: it may have been seen too late
+      ms, n = 2 * ms, n + 1
+      local reply = stage:call("jobs.timer.set", { id = "row" .. n, ms = ms })
+      assert.equal(200, reply.status, reply.raw)
+      waiting = stage.db:value "SELECT count(*) FROM rbf_outbox WHERE target_at IS NOT NULL"
+    end
+    assert.equal(1, waiting, running:tail())
+    assert.truthy(await_fired("row" .. n) >= -2)
     stage:settle { "jobs", "events" }
-    assert.equal(1, stage:count "fired")
+    assert.equal(n, stage:count "fired")
   end)
 
   it("survives a restart before its time, runs then, and once", function()
     local first = stage:start()
-    stage:call("jobs.timer.set", { id = "later", ms = 2500 })
+    stage:call("jobs.timer.set", { id = "later", ms = 600000 })
     assert.equal(0, first:stop())
     assert.equal(1, stage:count "rbf_outbox")
     stage:start()
     assert.is_nil(lateness "later", "it ran before the new host was up")
+    due_in("later", 1200)
     local late = await_fired "later"
     host.figures("schedule", "after a restart: %d ms after its time", late)
     assert.truthy(late >= -2)
@@ -118,12 +132,10 @@ describe("a scheduled task", function()
 
   it("that falls due while no host is there runs when one is", function()
     local first = stage:start()
-    stage:call("jobs.timer.set", { id = "missed", ms = 300 })
+    stage:call("jobs.timer.set", { id = "missed", ms = 600000 })
     first.process:kill "KILL"
     first.process:wait(5000)
-    proc.eventually(function()
-      return stage.db:value "SELECT clock_ms() - set_at - ms FROM timers" > 50
-    end, 5000)
+    due_in("missed", -50)
     assert.is_nil(lateness "missed")
     stage:start()
     await_fired("missed", 15000)
@@ -133,9 +145,10 @@ describe("a scheduled task", function()
 
   it("survives kill -9 of the worker", function()
     local running = stage:start()
-    stage:call("jobs.timer.set", { id = "killed", ms = 1000 })
+    stage:call("jobs.timer.set", { id = "killed", ms = 600000 })
     assert.truthy(running:kill_worker())
-    await_fired("killed", 15000)
+    due_in("killed", 500)
+    assert.truthy(await_fired("killed", 15000) >= -2)
     stage:settle { "jobs", "events" }
     assert.equal(1, stage:count "fired")
   end)

@@ -50,10 +50,12 @@ local flaky = app:mutation("jobs", {
   end,
 })
 
+-- For as long as somebody has advisory lock 5.
 local slow = app:mutation("jobs", {
   path = "users.slow",
+  timeout = { seconds = 25 },
   handler = function(r)
-    rbf.sleep { ms = 400 }
+    r.db:exec "SELECT pg_advisory_xact_lock_shared(5)"
     note(r, "slow")
   end,
 })
