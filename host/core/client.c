@@ -146,10 +146,15 @@ static void on_paused(void *arg) {
     attempt(c);
 }
 
-/* False when the retries are used up, or the time. */
+/* False when the retries are used up, or the time. A late PubAck and an answer may both ask for it.
+ */
 static bool retry(struct client_call *c) {
+    if (c->pause)
+        return true;
     if (c->retries <= 0 || left_ms(c) <= c->pause_ms)
         return false;
+    bus_forget(c->client->bus, c->asked);
+    c->asked = 0;
     c->retries--;
     c->pause = after_ms(c->client->loop, (uint64_t)c->pause_ms, on_paused, c);
     c->pause_ms *= 2;

@@ -489,6 +489,8 @@ int worker_main(struct config *cfg, const char *share_dir) {
     start_signal(&w, &w.term, SIGTERM);
     start_signal(&w, &w.interrupt, SIGINT);
     uv_run(&w.loop, UV_RUN_DEFAULT);
+    uv_close((uv_handle_t *)&w.linger, NULL);
+    uv_run(&w.loop, UV_RUN_DEFAULT);
     free_worker(&w);
     uv_loop_close(&w.loop);
     return w.fatal ? 1 : 0;

@@ -343,26 +343,31 @@ describe("a script", function()
     end)
   end)
 
-  -- The spec plays the host: what is on the wire.
+  -- The spec plays the host, beside a stream: what is on the wire.
   describe("on the wire", function()
-    local sub
-
-    local server
+    local sub, known, stream, server
 
     lazy_setup(function() server = servers.new_nats() end)
     lazy_teardown(function() server:stop() end)
     before_each(function()
       open { no_host = true, nats = server }
+      stream, known = stage.prefix:gsub("%.", "_") .. "jobs", {}
+      stage.client:js("STREAM.CREATE." .. stream, { name = stream, subjects = { stage.prefix .. "jobs.>" }, storage = "file" })
+      stage.client:await_stream(stage:subject("jobs", "fail"))
       sub = stage.client:subscribe(stage.prefix .. "jobs.>")
     end)
     after_each(function() host.close(stage) end)
 
-    local function next_request()
+    local function next_message()
       return proc.eventually(function() return stage.client:next(sub, 20) end, 20000, "a request")
     end
 
-    local function store(m)
-      stage.client:publish { subject = m.reply, data = '{"stream":"S","seq":1}' }
+    -- The next message but for copies: one that the stream does not confirm within 3 s is sent again.
+    local function next_request()
+      local m
+      repeat m = next_message() until not known[m.headers["Nats-Msg-Id"]]
+      known[m.headers["Nats-Msg-Id"]] = true
+      return m
     end
 
     local function answer(m, status, body)
@@ -374,7 +379,6 @@ describe("a script", function()
       local seen, ids = {}, {}
       for i = 1, 3 do
         seen[i] = next_request()
-        store(seen[i])
         answer(seen[i], i < 3 and 503 or 200, i < 3 and '{"code":"OVERLOADED","message":"later"}' or "[3]")
         assert.equal("r 1", seen[i].headers["RBF-Request-Id"])
         assert.equal("null", seen[i].raw)
@@ -390,7 +394,6 @@ describe("a script", function()
       local _, finish = start [[print(json(try(backend.mutations.fail, { retries = 1 }))) ]]
       for _ = 1, 2 do
         local m = next_request()
-        store(m)
         answer(m, 503, '{"code":"OVERLOADED","message":"later"}')
       end
       local got = finish()
@@ -398,12 +401,26 @@ describe("a script", function()
     end)
 
     it("is sent again as the same message when nobody confirms that it is stored", function()
+      stage.client:js("STREAM.DELETE." .. stream)
       local _, finish = start [[print(json(backend.mutations.fail())) ]]
-      local first, second = next_request(), next_request()
+      local first, second = next_message(), next_message()
       assert.same(first.headers, second.headers)
       assert.equal(first.raw, second.raw)
-      store(second)
       answer(second, 200, '"done"')
+      assert.equal("done", finish())
+    end)
+
+    it("is sent again once when nobody confirms it and the answer is to try later, both at a time", function()
+      stage.client:js("STREAM.DELETE." .. stream)
+      local _, finish = start [[
+        local got = backend.mutations.fail(nil, { retries = 3 })
+        rbf.sleep { ms = 1500 } -- whatever else was planned comes now
+        print(json(got))
+      ]]
+      local first = next_message()
+      proc.sleep_ms(3050)
+      answer(first, 503, '{"code":"OVERLOADED","message":"later"}')
+      answer(next_message(), 200, '"done"')
       assert.equal("done", finish())
     end)
 
@@ -411,14 +428,12 @@ describe("a script", function()
     it("is asked again as another message when the answer may be lost with the connection", function()
       local _, finish = start [[print(json(backend.mutations.fail())) ]]
       local first = next_request()
-      store(first)
       server:stop()
       server:start()
       local second = next_request()
       assert.equal(first.headers["RBF-Request-Id"], second.headers["RBF-Request-Id"])
       assert.equal(first.headers["Reply-To"], second.headers["Reply-To"])
       assert.not_equal(first.headers["Nats-Msg-Id"], second.headers["Nats-Msg-Id"])
-      store(second)
       answer(second, 200, '"done"')
       assert.equal("done", finish())
     end)
