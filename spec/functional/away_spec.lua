@@ -7,13 +7,13 @@ local proc = require "spec.support.proc"
 
 local CONNECTIONS = 4
 local IN_HAND = 2 * CONNECTIONS -- of each queue
-local SECONDS = 6
+local SECONDS = 10 -- twice the ackWait
 
 local app = {
   ["app.lua"] = [[
     local rbf = require "rbf"
     local z = rbf.z
-    local app = rbf.defineBackend { queues = { jobs = { ackWait = { seconds = 2 }, group = 1 } } }
+    local app = rbf.defineBackend { queues = { jobs = { ackWait = { seconds = 5 }, group = 1 } } }
     return {
       run = app:mutation("jobs", { path = "run", input = z.any(),
         handler = function(r) r.db:exec("INSERT INTO effects VALUES ($1)", r.msg.requestId) end }),

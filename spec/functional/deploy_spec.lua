@@ -2,7 +2,8 @@
 local host = require "spec.support.host"
 local proc = require "spec.support.proc"
 
---- An app with these queues (Lua text), and operations QUEUE.PATH, each of which gives `n`.
+--- An app with these queues (Lua text), and operations QUEUE.PATH, each of which gives `n`. Header Wait:
+--- ms it takes; Hold: it waits until nobody holds advisory lock 7.
 local function app(queues, paths, n)
   local lines = { 'local rbf = require "rbf"', "local app = rbf.defineBackend { queues = { " .. queues .. " } }",
     "local running = 0", "local ops = { app = app }" }
@@ -11,6 +12,7 @@ local function app(queues, paths, n)
       ops[#ops + 1] = app:mutation("%s", { path = "%s", handler = function(r)
         running = running + 1
         r.db:exec("INSERT INTO effects VALUES ($1, $2)", r.msg.operation, running)
+        if r.msg.headers.Hold then r.db:exec "SELECT pg_advisory_xact_lock(7)" end
         if r.msg.headers.Wait then rbf.sleep { ms = tonumber(r.msg.headers.Wait) } end
         running = running - 1
         return %d
@@ -101,14 +103,19 @@ describe("a deploy", function()
     stage:write("app.lua", app("jobs = {}, more = {}", { "jobs.a", "more.b" }))
     stage.client:await_stream(stage:subject("more", "b"))
     assert.equal(200, stage:call("more.b").status)
-    local slow = stage.client:start { subject = stage:subject("more", "b"), headers = { Wait = 1500 } }
-    proc.eventually(function() return select(2, stage:stored "more") == 1 end, 10000, "its task")
+    stage.db:exec "SELECT pg_advisory_lock(7)"
+    local slow = stage.client:start { subject = stage:subject("more", "b"), headers = { Hold = 1 } }
+    proc.eventually(function()
+      return stage.db:value "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 7 AND NOT granted" == 1
+    end, 10000, "its task")
     stage:write("app.lua", app("jobs = {}", { "jobs.a" }, 3))
     proc.eventually(function() return stage:call("jobs.a").body == 3 end, 10000, "the reload")
     local later = stage:start_many("more.b", 5, function() end)
+    assert.equal(0, stage.client:wait_all(later, nil, "ack"))
+    assert.is_nil(slow.reply)
+    stage.db:exec "SELECT pg_advisory_unlock(7)"
     assert.equal(0, stage.client:wait_all({ slow })) -- what was in hand ends
     assert.equal(200, slow.reply.status)
-    assert.equal(0, stage.client:wait_all(later, nil, "ack"))
     assert.equal(200, stage:call("jobs.a").status)
     assert.equal(5, (stage:stored "more"))
     assert.is_nil(later[1].reply)

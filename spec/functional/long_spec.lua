@@ -6,11 +6,11 @@ local app = {
   ["app.lua"] = [[
     local rbf = require "rbf"
     local app = rbf.defineBackend { queues = {
-      jobs = { ackWait = { seconds = 1 }, timeout = { seconds = 20 } },
+      jobs = { ackWait = { seconds = 5 }, timeout = { seconds = 30 } },
     } }
     local long = app:mutation("jobs", { path = "long", handler = function(r)
       r.db:one "SELECT nextval('runs')"
-      rbf.sleep { ms = 3500 }
+      rbf.sleep { seconds = 12 }
       return "done"
     end })
     local statement = app:mutation("jobs", { path = "statement", timeout = { seconds = 1 },

@@ -45,7 +45,8 @@ describe("a poison message among innocents", function()
     assert.equal("POISON", letter[1].error_code)
     assert.equal(innocents, stage:count "mark")
     assert.equal(innocents, stage.db:value "SELECT count(DISTINCT what) FROM mark")
-    assert.equal(5, killed) -- twice beside others, three times alone
+    -- Twice beside others, three times alone; one less when a slow worker had it for longer than ackWait.
+    assert.truthy(killed == 5 or killed == 4, killed)
     assert.equal(0, stage:count "rbf_suspects")
   end)
 end)

@@ -90,15 +90,17 @@ describe("a reload", function()
   end)
 
   it("lets work under way finish on the code it began with", function()
+    stage.db:exec "SELECT pg_advisory_lock(7)"
     local slow = stage.client:start { subject = stage:subject("jobs", "slow") }
     proc.eventually(function()
-      return select(2, stage:stored "jobs") > 0
+      return stage.db:value "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 7 AND NOT granted" == 1
     end, 5000, "the slow call to begin")
     edit(1)
     proc.eventually(function()
       return stage:call("jobs.tick").body.n == 1
     end, 5000, "the edit to come into force")
     assert.is_nil(slow.reply, "the slow call ended too early to show anything")
+    stage.db:exec "SELECT pg_advisory_unlock(7)"
     assert.equal(0, stage.client:wait_all({ slow }))
     assert.same({ before = 0, after = 0 }, slow.reply.body)
     assert.not_equal(stage:call("jobs.tick").version, slow.reply.version)

@@ -4,7 +4,7 @@ local proc = require "spec.support.proc"
 local servers = require "spec.support.servers"
 
 local HOUR = 3600000
-local SHORT = { "--results-retention", "1s", "--dead-retention", "2s" }
+local SHORT = { "--results-retention", "4s", "--dead-retention", "1s" } -- and so a purge each 500 ms
 
 describe("the purge", function()
   local stage
@@ -167,7 +167,7 @@ describe("the purge", function()
   local function outlive(id)
     proc.eventually(function()
       return stage.db:value([[SELECT (EXTRACT(EPOCH FROM clock_timestamp()) * 1000)::bigint - created_at
-        FROM rbf_results WHERE request_id = $1]], id) > 1500
+        FROM rbf_results WHERE request_id = $1]], id) > 4500
     end, 10000, "result " .. id .. " to be older than its retention")
     await_purge()
   end

@@ -8,7 +8,7 @@ describe("the sweeper", function()
   before_each(function()
     stage = host.stage {
       app = "spec/apps/aging",
-      args = { "--max-attempts", "2", "--retry-initial", "50ms", "--orphan-after", "500ms", "--results-retention", "1s" },
+      args = { "--max-attempts", "2", "--retry-initial", "50ms", "--orphan-after", "500ms", "--results-retention", "4s" },
     }
   end)
 

@@ -15,6 +15,7 @@ local lib = once("lib.nats", function()
     const char *natsStatus_GetText(natsStatus s);
     natsStatus natsOptions_Create(natsOptions **o);
     natsStatus natsOptions_SetServers(natsOptions *o, const char **urls, int n);
+    natsStatus natsOptions_SetTimeout(natsOptions *o, int64_t ms);
     natsStatus natsOptions_SetName(natsOptions *o, const char *name);
     natsStatus natsOptions_SetMaxReconnect(natsOptions *o, int n);
     natsStatus natsOptions_SetReconnectWait(natsOptions *o, int64_t ms);
@@ -146,6 +147,7 @@ function _M.connect(url, o)
   for one in url:gmatch "[^,]+" do urls[#urls + 1] = one end
   check(lib.natsOptions_SetServers(options[0], ffi.new("const char *[?]", #urls, urls), #urls), "servers")
   lib.natsOptions_SetName(options[0], "spec")
+  lib.natsOptions_SetTimeout(options[0], proc.PATIENCE_MS)
   lib.natsOptions_SetMaxReconnect(options[0], -1)
   lib.natsOptions_SetReconnectWait(options[0], 50)
   lib.natsOptions_DisableNoResponders(options[0], not o.no_responders)
@@ -172,7 +174,7 @@ function Client:subscribe(subject)
   local sub = ffi.new("natsSubscription *[1]")
   check(lib.natsConnection_SubscribeSync(sub, self.conn, subject), "subscribe")
   check(lib.natsSubscription_SetPendingLimits(sub[0], -1, -1), "pending limits")
-  check(lib.natsConnection_FlushTimeout(self.conn, 5000), "flush")
+  check(lib.natsConnection_FlushTimeout(self.conn, proc.PATIENCE_MS), "flush")
   self.subs[#self.subs + 1] = sub[0]
   return sub[0]
 end
@@ -187,7 +189,7 @@ function Client:connected()
 end
 
 function Client:flush()
-  check(lib.natsConnection_FlushTimeout(self.conn, 5000), "flush")
+  check(lib.natsConnection_FlushTimeout(self.conn, proc.PATIENCE_MS), "flush")
 end
 
 function Client:close()

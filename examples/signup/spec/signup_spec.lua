@@ -94,7 +94,7 @@ describe("examples/signup", function()
     { "no exp", sign(claims { exp = false }, secret, hs), "no exp" },
     { "an exp that is no number", sign(claims { exp = "never" }, secret, hs), "no exp" },
     { "an exp that has passed", sign(claims { exp = os.time() - 31 }, secret, hs), "expired" },
-    { "an nbf to come", sign(claims { nbf = os.time() + 60 }, secret, hs), "not valid yet" },
+    { "an nbf to come", sign(claims { nbf = os.time() + 3600 }, secret, hs), "not valid yet" },
     { "another audience", sign(claims { aud = "bank" }, secret, hs), "for another audience" },
     { "no audience", sign(claims { aud = false }, secret, hs), "for another audience" },
     { "no subject", sign(claims { sub = false }, secret, hs), "no subject" },

@@ -1,6 +1,6 @@
 local rbf = require "rbf"
 local z = rbf.z
-local queue = { timeout = { seconds = 3 }, ackWait = { seconds = 4 } }
+local queue = { timeout = { seconds = 10 }, ackWait = { seconds = 12 } }
 local app = rbf.defineBackend { queues = { jobs = queue, other = queue } }
 
 -- Leaves a row each time it takes effect.

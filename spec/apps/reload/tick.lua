@@ -1,4 +1,3 @@
-local rbf = require "rbf"
 local app = require("app").app
 local number = require "number"
 
@@ -9,12 +8,13 @@ local tick = app:mutation("jobs", {
   end,
 })
 
--- Still under way when the next edit comes.
+-- Under way for as long as the spec holds advisory lock 7.
 local slow = app:mutation("jobs", {
   path = "slow",
-  handler = function()
+  timeout = { minutes = 2 },
+  handler = function(r)
     local before = number.value
-    rbf.sleep { ms = 800 }
+    r.db:one "SELECT pg_advisory_xact_lock(7)"
     return { before = before, after = require("number").value }
   end,
 })

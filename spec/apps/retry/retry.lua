@@ -25,7 +25,7 @@ local flaky = app:mutation("jobs", {
       if r.input.how == "retry" then
         rbf.retry { after = { ms = 300 }, message = "not yet" }
       elseif r.input.how == "delay" then
-        r.scheduler:setRetryDelay { seconds = 1 }
+        r.scheduler:setRetryDelay { seconds = 5 }
         error "failed with a delay of its own"
       end
       error "boom"

@@ -15,7 +15,7 @@ CREATE TRIGGER note_deletion AFTER DELETE ON rbf_results REFERENCING OLD TABLE A
 -- A commit that lasts: time to kill its worker between COMMIT and ack. Off unless asked for.
 CREATE FUNCTION linger() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM pg_sleep(1.5);
+    PERFORM pg_sleep(5);
     RETURN NULL;
 END $$;
 CREATE CONSTRAINT TRIGGER linger AFTER INSERT ON rbf_results DEFERRABLE INITIALLY DEFERRED
