@@ -413,7 +413,7 @@ describe("a script", function()
     it("is sent again once when nobody confirms it and the answer is to try later, both at a time", function()
       stage.client:js("STREAM.DELETE." .. stream)
       local _, finish = start [[
-        local got = backend.mutations.fail(nil, { retries = 3 })
+        local got = backend.mutations.fail { retries = 3 }
         rbf.sleep { ms = 1500 } -- whatever else was planned comes now
         print(json(got))
       ]]
