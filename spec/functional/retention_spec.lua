@@ -164,10 +164,10 @@ describe("the purge", function()
   end
 
   -- Longer than the retention, and purges with it, since the result was stored.
-  local function outlive(id)
+  local function outlive(id, ms)
     proc.eventually(function()
       return stage.db:value([[SELECT (EXTRACT(EPOCH FROM clock_timestamp()) * 1000)::bigint - created_at
-        FROM rbf_results WHERE request_id = $1]], id) > 4500
+        FROM rbf_results WHERE request_id = $1]], id) > (ms or 4500)
     end, 10000, "result " .. id .. " to be older than its retention")
     await_purge()
   end
@@ -194,6 +194,26 @@ describe("the purge", function()
     assert.equal(1, second.stats.duplicates)
     await_gone "lingers"
     assert.same({}, complaints(purger))
+  end)
+
+  -- Nothing is asked of the hosts' counters: a worker that stands still for a second starts over.
+  it("leaves it with a retention of one second, too", function()
+    set_up()
+    local brief = { "--results-retention", "1s" }
+    stage:start { args = { "--queues", "other", unpack(brief) } }
+    local loses_acks = stage:start {
+      binary = host.binary() .. "-fault", env = { RBF_FAILPOINT = "task.before_ack:error" },
+      args = { "--queues", "jobs", "--no-sweeper", unpack(brief) },
+    }
+    stage.client:start { subject = stage:subject("jobs", "run"), data = {}, id = "unacked" }
+    proc.eventually(function() return has "unacked" == 1 end, 20000, "its commit")
+    kill_all(loses_acks)
+    outlive("unacked", 1500)
+    assert.equal(1, has "unacked")
+    stage:start { args = { "--queues", "jobs", "--no-sweeper", unpack(brief) } }
+    stage:settle { "jobs" }
+    assert.equal(1, effects "unacked")
+    await_gone "unacked"
   end)
 
   it("leaves the result of a request that was sent again in time, until that has been answered", function()
